@@ -1,0 +1,331 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * The core of iommufd's event queues: the file that a queue has in user space.
+ * One read loop, one write loop, poll, last close, fdinfo, and the making of
+ * the file with its undo. How records are stored, what they look like and what
+ * an answer does is up to the class, through struct iommufd_eventq_ops; nothing
+ * here may know a class.
+ */
+#include <linux/anon_inodes.h>
+#include <linux/file.h>
+#include <linux/fs.h>
+#include <linux/module.h>
+#include <linux/seq_file.h>
+#include <linux/uio.h>
+
+#include "eventq.h"
+#include "iommufd_private.h"
+
+/*
+ * Become the one reader. A caller that may not wait gets -EAGAIN and leaves a
+ * mark, so that the reader in place tells it when there is something to read;
+ * it has to try once more after that, as the reader may just have left.
+ * Pairs with iommufd_eventq_unlock_readers().
+ */
+static int iommufd_eventq_lock_readers(struct iommufd_eventq *eventq,
+				       bool nowait)
+{
+	if (mutex_trylock(&eventq->readers))
+		return 0;
+	if (!nowait)
+		return mutex_lock_interruptible(&eventq->readers) ?
+			       -ERESTARTSYS :
+			       0;
+
+	WRITE_ONCE(eventq->contended, true);
+	/* The mark before the second try; pairs with the one below */
+	smp_mb();
+	return mutex_trylock(&eventq->readers) ? 0 : -EAGAIN;
+}
+
+static void iommufd_eventq_unlock_readers(struct iommufd_eventq *eventq)
+{
+	mutex_unlock(&eventq->readers);
+
+	/* The unlock before the look at the mark; pairs with the one above */
+	smp_mb();
+	if (likely(!READ_ONCE(eventq->contended)))
+		return;
+
+	spin_lock_irq(&eventq->wait.lock);
+	WRITE_ONCE(eventq->contended, false);
+	if (eventq->queued)
+		iommufd_eventq_wake(eventq);
+	spin_unlock_irq(&eventq->wait.lock);
+}
+
+/*
+ * Copy out whole records until the buffer is full or nothing is queued. That
+ * nothing is queued is found under the same hold of the queue lock that settled
+ * the last chunk, so a short read means that a later record comes with a
+ * wake-up of its own, which edge-triggered readers count on.
+ */
+static ssize_t iommufd_eventq_copy_out(struct iommufd_eventq *eventq,
+				       struct iov_iter *to)
+{
+	const struct iommufd_eventq_ops *ops = eventq->ops;
+	size_t copied, settled;
+	const void *chunk;
+	ssize_t done = 0;
+	ssize_t rc;
+
+	lockdep_assert_held(&eventq->readers);
+
+	spin_lock_irq(&eventq->wait.lock);
+	while ((rc = ops->stage(eventq, iov_iter_count(to), &chunk)) > 0) {
+		spin_unlock_irq(&eventq->wait.lock);
+		copied = copy_to_iter(chunk, rc, to);
+		spin_lock_irq(&eventq->wait.lock);
+
+		settled = ops->settle(eventq, chunk, rc, copied);
+		done += settled;
+		if (unlikely(settled < rc)) {
+			/* Some waiter may have seen the queue without them */
+			if (eventq->queued)
+				iommufd_eventq_wake(eventq);
+			rc = -EFAULT;
+			break;
+		}
+	}
+	spin_unlock_irq(&eventq->wait.lock);
+
+	return done ?: rc;
+}
+
+static int iommufd_eventq_wait(struct iommufd_eventq *eventq)
+{
+	int rc;
+
+	spin_lock_irq(&eventq->wait.lock);
+	rc = wait_event_interruptible_locked_irq(eventq->wait, eventq->queued);
+	spin_unlock_irq(&eventq->wait.lock);
+	return rc;
+}
+
+/*
+ * Nothing to read. Return 0 once there may be, an error to be returned, or 1 if
+ * the read is to return 0 bytes. The order of these rules is uAPI: io_uring's
+ * first try must not wait; its worker threads and Linux AIO must, whatever
+ * O_NONBLOCK says, since they have no way to try again later; only then come
+ * the wishes of a caller of read(2), who gets 0 by default as ever.
+ */
+static int iommufd_eventq_empty(struct iommufd_eventq *eventq,
+				struct kiocb *iocb)
+{
+	if (iocb->ki_flags & IOCB_NOWAIT)
+		return -EAGAIN;
+	if (!is_sync_kiocb(iocb))
+		return iommufd_eventq_wait(eventq);
+	if (iocb->ki_filp->f_flags & O_NONBLOCK)
+		return -EAGAIN;
+	if (eventq->wait_reads)
+		return iommufd_eventq_wait(eventq);
+	return 1;
+}
+
+static ssize_t iommufd_eventq_read_iter(struct kiocb *iocb, struct iov_iter *to)
+{
+	struct iommufd_eventq *eventq = iocb->ki_filp->private_data;
+	bool nowait = (iocb->ki_flags & IOCB_NOWAIT) ||
+		      (is_sync_kiocb(iocb) &&
+		       (iocb->ki_filp->f_flags & O_NONBLOCK));
+	ssize_t rc;
+
+	/* io_uring is the one caller that brings an offset this far */
+	if (iocb->ki_pos)
+		return -ESPIPE;
+	if (iov_iter_count(to) < eventq->ops->min_read)
+		return -EINVAL;
+	if (!iov_iter_count(to))
+		return 0;
+
+	for (;;) {
+		if (READ_ONCE(eventq->queued)) {
+			rc = iommufd_eventq_lock_readers(eventq, nowait);
+			if (rc)
+				return rc;
+			rc = iommufd_eventq_copy_out(eventq, to);
+			iommufd_eventq_unlock_readers(eventq);
+			if (rc)
+				return rc;
+			/* Another reader was faster */
+		}
+
+		rc = iommufd_eventq_empty(eventq, iocb);
+		if (rc)
+			return rc < 0 ? rc : 0;
+	}
+}
+
+/*
+ * No lock is held here: a writer that sleeps in a fault on its own buffer
+ * delays nobody. Answers are independent of each other, so writers need not be
+ * serialised either.
+ */
+static ssize_t iommufd_eventq_write_iter(struct kiocb *iocb,
+					 struct iov_iter *from)
+{
+	struct iommufd_eventq *eventq = iocb->ki_filp->private_data;
+	const struct iommufd_eventq_ops *ops = eventq->ops;
+	u64 answers[IOMMUFD_EVENTQ_ANSWERS_MAX / sizeof(u64)];
+	size_t run, got, at;
+	ssize_t done = 0;
+	int rc = 0;
+
+	if (!ops->answer)
+		return -EINVAL;
+	if (iocb->ki_pos)
+		return -ESPIPE;
+	if (iov_iter_count(from) % ops->answer_size)
+		return -EINVAL;
+
+	while (!rc && iov_iter_count(from)) {
+		run = min(iov_iter_count(from),
+			  rounddown(sizeof(answers), ops->answer_size));
+		got = copy_from_iter(answers, run, from);
+		for (at = 0; got - at >= ops->answer_size;
+		     at += ops->answer_size) {
+			rc = ops->answer(eventq, (void *)answers + at);
+			if (rc)
+				break;
+			done += ops->answer_size;
+		}
+		if (!rc && got < run)
+			rc = -EFAULT;
+	}
+
+	return done ?: rc;
+}
+
+static __poll_t iommufd_eventq_poll(struct file *filep, poll_table *wait)
+{
+	struct iommufd_eventq *eventq = filep->private_data;
+	__poll_t events = 0;
+
+	/*
+	 * This takes the queue lock to add the caller, if it waits at all. Who
+	 * adds a record after that sees and wakes it; what was added before is
+	 * seen here.
+	 */
+	poll_wait(filep, &eventq->wait, wait);
+	if (READ_ONCE(eventq->queued))
+		events |= EPOLLIN | EPOLLRDNORM;
+	/* An answer never waits */
+	if (eventq->ops->answer)
+		events |= EPOLLOUT | EPOLLWRNORM;
+	return events;
+}
+
+static int iommufd_eventq_release(struct inode *inode, struct file *filep)
+{
+	struct iommufd_eventq *eventq = filep->private_data;
+	struct iommufd_ctx *ictx = eventq->ictx;
+
+	spin_lock_irq(&eventq->wait.lock);
+	eventq->closed = true;
+	spin_unlock_irq(&eventq->wait.lock);
+	eventq->ops->close(eventq);
+
+	/* The queue may be destroyed, and so freed, from here on */
+	refcount_dec(&eventq->obj.users);
+	iommufd_ctx_put(ictx);
+	return 0;
+}
+
+static void iommufd_eventq_show_fdinfo(struct seq_file *m, struct file *filep)
+{
+	struct iommufd_eventq *eventq = filep->private_data;
+
+	seq_printf(m, "eventq-class:\t%s\n", eventq->ops->class);
+	seq_printf(m, "eventq-id:\t%u\n", eventq->obj.id);
+	seq_printf(m, "queued:\t%u\n", READ_ONCE(eventq->queued));
+	eventq->ops->show_fdinfo(eventq, m);
+}
+
+static const struct file_operations iommufd_eventq_fops = {
+	.owner = THIS_MODULE,
+	.read_iter = iommufd_eventq_read_iter,
+	.write_iter = iommufd_eventq_write_iter,
+	.poll = iommufd_eventq_poll,
+	.release = iommufd_eventq_release,
+	.show_fdinfo = iommufd_eventq_show_fdinfo,
+};
+
+/**
+ * iommufd_eventq_setup() - Initialise the core's part of a new queue
+ * @eventq: the queue, zeroed but for its object
+ * @ops: its class
+ * @flags: IOMMU_EVENTQ_ALLOC_* flags, checked by the caller
+ *
+ * From here on the class may add records. Nothing needs undoing.
+ *
+ * Context: Process context.
+ */
+void iommufd_eventq_setup(struct iommufd_eventq *eventq,
+			  const struct iommufd_eventq_ops *ops, u32 flags)
+{
+	WARN_ON(ops->answer && (!ops->answer_size ||
+				ops->answer_size > IOMMUFD_EVENTQ_ANSWERS_MAX));
+
+	eventq->ops = ops;
+	eventq->wait_reads = flags & IOMMU_EVENTQ_ALLOC_WAIT_READ;
+	mutex_init(&eventq->readers);
+	init_waitqueue_head(&eventq->wait);
+}
+
+/**
+ * iommufd_eventq_publish() - Give a queue its file and user space the result
+ * @eventq: the queue, complete in all but its file
+ * @ucmd: the allocation ioctl; its reply is complete but for the descriptor
+ * @out_fd: where in the reply the descriptor goes
+ * @cmd_len: size of the reply in bytes
+ *
+ * The last step of an allocation ioctl: nothing may fail after it. Does the
+ * copy to user space, so no lock may be held that anything but this ioctl takes.
+ *
+ * On failure the caller just returns the error: the object core then puts the
+ * file, if it was made, which calls &iommufd_eventq_ops.close, and destroys the
+ * queue.
+ *
+ * Context: Process context, may sleep in a fault on user memory.
+ * Return: 0, -EMFILE or -ENFILE, -ENOMEM, -EFAULT.
+ */
+int iommufd_eventq_publish(struct iommufd_eventq *eventq,
+			   struct iommufd_ucmd *ucmd, u32 *out_fd,
+			   size_t cmd_len)
+{
+	struct file *filep;
+	int fd;
+	int rc;
+
+	/*
+	 * .open never runs for this file, so what stream_open() does is done
+	 * here: a stream has no position, and reads and writes can be in flight
+	 * at once. None of them waits under FMODE_NOWAIT.
+	 */
+	filep = anon_inode_getfile_fmode(eventq->ops->file_name,
+					 &iommufd_eventq_fops, eventq, O_RDWR,
+					 FMODE_STREAM | FMODE_NOWAIT);
+	if (IS_ERR(filep))
+		return PTR_ERR(filep);
+	if (!eventq->ops->answer)
+		filep->f_mode &= ~FMODE_CAN_WRITE;
+
+	eventq->ictx = ucmd->ictx;
+	iommufd_ctx_get(eventq->ictx);
+	refcount_inc(&eventq->obj.users);
+	eventq->filep = filep;
+
+	fd = get_unused_fd_flags(O_CLOEXEC);
+	if (fd < 0)
+		return fd;
+
+	*out_fd = fd;
+	rc = iommufd_ucmd_respond(ucmd, cmd_len);
+	if (rc) {
+		put_unused_fd(fd);
+		return rc;
+	}
+	fd_install(fd, filep);
+	return 0;
+}

@@ -1,0 +1,189 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/*
+ * The event queues of iommufd: what the core offers to queue classes, what a
+ * class gives to the core, and the entry points of the classes that the rest
+ * of iommufd calls. No record format and no object type of a class belongs
+ * here; those live in the file of the class.
+ *
+ *   driver, io-pgfault --report--> class --add--> core <--read/write/poll-- VMM
+ *
+ * Locking rules:
+ *
+ *  1. No lock that a report, a detach or a destroy takes is held across a copy
+ *     from or to user space, or across a sleeping allocation.
+ *  2. The queue lock, iommufd_eventq::wait.lock, is irq-safe and held for a
+ *     bounded number of steps. A driver is never called under it.
+ *  3. iommufd_eventq::readers is taken by readers of the file only, so a reader
+ *     that sleeps in a fault on its own buffer delays other readers and nobody
+ *     else.
+ *  4. A record has one owner at a time: the queue, the reader that staged it,
+ *     or whoever took it out under the queue lock in order to finish it.
+ *
+ * Lock order: readers -> iommufd_viommu::veventqs_lock -> queue lock ->
+ * wait queues of pollers. The cookie table of the IOPF class nests in the queue
+ * lock.
+ */
+#ifndef __IOMMUFD_EVENTQ_H
+#define __IOMMUFD_EVENTQ_H
+
+#include <linux/iommu.h>
+#include <linux/iommufd.h>
+#include <linux/mutex.h>
+#include <linux/poll.h>
+#include <linux/wait.h>
+
+struct iommufd_attach_handle;
+struct iommufd_device;
+struct iommufd_hw_pagetable;
+struct iommufd_ucmd;
+struct seq_file;
+
+/*
+ * For memory that user space makes a queue take: charged to the caller, and
+ * refused rather than had by killing something.
+ */
+#define IOMMUFD_EVENTQ_GFP (GFP_KERNEL_ACCOUNT | __GFP_NORETRY | __GFP_NOWARN)
+
+/* The flags that both allocation ioctls know */
+#define IOMMUFD_EVENTQ_ALLOC_FLAGS IOMMU_EVENTQ_ALLOC_WAIT_READ
+
+struct iommufd_eventq;
+
+/**
+ * struct iommufd_eventq_ops - What makes a queue class
+ * @file_name: name of the file, as /proc/PID/fd shows it
+ * @class: name of the class, as fdinfo shows it
+ * @min_read: a read of fewer bytes is -EINVAL, with records queued or without
+ * @answer_size: size in bytes of one answer that user space writes; needed with
+ *               @answer, at most IOMMUFD_EVENTQ_ANSWERS_MAX
+ * @stage: choose the next records to deliver, as many as fit into @room bytes.
+ *         Return their size in bytes and point @chunk at them; they stay as
+ *         they are until @settle. Return 0 if nothing is queued, -EINVAL if the
+ *         first record alone does not fit, or another error. Called with the
+ *         queue lock held and interrupts off; may drop the lock in between (to
+ *         allocate memory), if it looks at the queue afresh afterwards. Calls
+ *         of @stage and @settle alternate and are serialised by the core.
+ * @settle: @copied bytes of the @staged ones at @chunk have reached the user.
+ *          Take the records that went out whole off the queue, leave the others
+ *          at its head in their order, return the size in bytes of the former.
+ *          Called with the queue lock held and interrupts off.
+ * @answer: carry out one answer. Return -EINVAL if there is nothing that it
+ *          answers. Called in process context without locks. NULL if the class
+ *          takes no answers; its file then cannot be written.
+ * @close: the file is gone for good and iommufd_eventq::closed set: finish every
+ *         record. Called once, in process context without locks, also when the
+ *         allocation of the queue fails after its file was made.
+ * @show_fdinfo: print the lines of the class. Called without locks.
+ */
+struct iommufd_eventq_ops {
+	const char *file_name;
+	const char *class;
+	size_t min_read;
+	size_t answer_size;
+	ssize_t (*stage)(struct iommufd_eventq *eventq, size_t room,
+			 const void **chunk);
+	size_t (*settle)(struct iommufd_eventq *eventq, const void *chunk,
+			 size_t staged, size_t copied);
+	int (*answer)(struct iommufd_eventq *eventq, const void *answer);
+	void (*close)(struct iommufd_eventq *eventq);
+	void (*show_fdinfo)(struct iommufd_eventq *eventq, struct seq_file *m);
+};
+
+/* Answers are taken from user space in runs of this many bytes, on the stack */
+#define IOMMUFD_EVENTQ_ANSWERS_MAX 256
+
+/**
+ * struct iommufd_eventq - A queue that reaches user space through a file
+ * @obj: the iommufd object, first as iommufd_object_alloc() demands. The file
+ *       holds a users reference from iommufd_eventq_publish() to its last close.
+ * @ictx: the context of @obj, held by the file
+ * @filep: the file; the object core puts it when the allocation is aborted
+ * @ops: the class
+ * @wait_reads: IOMMU_EVENTQ_ALLOC_WAIT_READ was asked for
+ * @contended: a reader that may not wait met a locked @readers
+ * @readers: serialises readers; see the locking rules
+ * @wait: pollers and waiting readers. Its lock is the queue lock: it protects
+ *        the members below and all that the class says it does.
+ * @queued: number of records that a read can deliver; changed under the queue
+ *          lock through iommufd_eventq_add() and by @stage, @settle and
+ *          whoever takes records out
+ * @closed: the file was closed for good: nobody will read or answer
+ */
+struct iommufd_eventq {
+	struct iommufd_object obj;
+	struct iommufd_ctx *ictx;
+	struct file *filep;
+	const struct iommufd_eventq_ops *ops;
+	bool wait_reads;
+	bool contended;
+	struct mutex readers; /* see the locking rules */
+
+	wait_queue_head_t wait;
+	unsigned int queued;
+	bool closed;
+};
+
+static inline void iommufd_eventq_assert_locked(struct iommufd_eventq *eventq)
+{
+	lockdep_assert_held(&eventq->wait.lock);
+}
+
+/* Tell everybody who waits for a record. Under the queue lock. */
+static inline void iommufd_eventq_wake(struct iommufd_eventq *eventq)
+{
+	iommufd_eventq_assert_locked(eventq);
+	/* A waiter is added and looks at @queued under the same lock */
+	if (waitqueue_active(&eventq->wait))
+		wake_up_locked_poll(&eventq->wait, EPOLLIN | EPOLLRDNORM);
+}
+
+/**
+ * iommufd_eventq_add() - Announce one more record
+ * @eventq: the queue, which is not closed
+ *
+ * The class has stored a record where its @stage finds it; this makes it
+ * readable and wakes whoever waits for one.
+ *
+ * Context: Any that may take the queue lock; it is held, interrupts off.
+ */
+static inline void iommufd_eventq_add(struct iommufd_eventq *eventq)
+{
+	WRITE_ONCE(eventq->queued, eventq->queued + 1);
+	iommufd_eventq_wake(eventq);
+}
+
+/**
+ * iommufd_eventq_remove() - Take back what iommufd_eventq_add() announced
+ * @eventq: the queue
+ * @nr: number of records that are not readable any more
+ *
+ * Context: Any that may take the queue lock; it is held, interrupts off.
+ */
+static inline void iommufd_eventq_remove(struct iommufd_eventq *eventq,
+					 unsigned int nr)
+{
+	iommufd_eventq_assert_locked(eventq);
+	WRITE_ONCE(eventq->queued, eventq->queued - nr);
+}
+
+void iommufd_eventq_setup(struct iommufd_eventq *eventq,
+			  const struct iommufd_eventq_ops *ops, u32 flags);
+int iommufd_eventq_publish(struct iommufd_eventq *eventq,
+			   struct iommufd_ucmd *ucmd, u32 *out_fd,
+			   size_t cmd_len);
+
+/* I/O page faults, eventq_iopf.c */
+int iommufd_iopf_eventq_alloc(struct iommufd_ucmd *ucmd);
+void iommufd_iopf_eventq_destroy(struct iommufd_object *obj);
+int iommufd_iopf_report(struct iopf_group *group);
+void iommufd_iopf_attach_init(struct iommufd_attach_handle *handle,
+			      struct iommufd_device *idev);
+void iommufd_iopf_detach(struct iommufd_hw_pagetable *hwpt,
+			 struct iommufd_attach_handle *handle);
+
+/* vIOMMU events, eventq_viommu.c */
+int iommufd_viommu_eventq_alloc(struct iommufd_ucmd *ucmd);
+void iommufd_viommu_eventq_destroy(struct iommufd_object *obj);
+void iommufd_viommu_eventq_init(struct iommufd_viommu *viommu);
+
+#endif

@@ -1,0 +1,542 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * The event queue class for I/O page faults (PCI PRI, SMMU stall): faults come
+ * in groups, are read as struct iommu_hwpt_pgfault records and answered by
+ * writing struct iommu_hwpt_page_response. All about that kind of queue is in
+ * this file: allocation ioctl, records, cookies, answers, and what happens to
+ * the faults when their device is detached or the file closed.
+ *
+ * A fault group belongs to exactly one of
+ *   pending      nobody has read it, its cookie is 0
+ *   outstanding  a reader has it or is about to, its cookie finds it
+ *   a function that took it off those lists under the queue lock, and answers
+ *
+ * and, in the first two cases, is also on the list of its attachment, so that
+ * a detach finds its own faults and looks at no others.
+ */
+#include <linux/iommu.h>
+#include <linux/list.h>
+#include <linux/seq_file.h>
+#include <linux/slab.h>
+#include <linux/wait_bit.h>
+#include <linux/xarray.h>
+#include <uapi/linux/iommufd.h>
+
+#include "eventq.h"
+#include "iommufd_private.h"
+
+#define IOPF_RECORD_SIZE sizeof(struct iommu_hwpt_pgfault)
+
+/* A wrapped cookie counter steps over this many used ones per lock hold */
+#define IOPF_COOKIE_TRIES 64
+
+static_assert((int)IOMMUFD_PAGE_RESP_SUCCESS == (int)IOMMU_PAGE_RESP_SUCCESS);
+static_assert((int)IOMMUFD_PAGE_RESP_INVALID == (int)IOMMU_PAGE_RESP_INVALID);
+static_assert((int)IOMMU_PGFAULT_FLAGS_PASID_VALID ==
+	      (int)IOMMU_FAULT_PAGE_REQUEST_PASID_VALID);
+static_assert((int)IOMMU_PGFAULT_FLAGS_LAST_PAGE ==
+	      (int)IOMMU_FAULT_PAGE_REQUEST_LAST_PAGE);
+
+/*
+ * All but @records, which the reader in place owns, is under the queue lock.
+ *
+ * @cookies maps cookies to outstanding groups. @cookie is the last one taken
+ * from the counter; if @reserved it is not handed out yet and its slot holds a
+ * zero entry. Reserving the next cookie along with each one handed out keeps
+ * the xarray node in place when the last fault is answered, so that a node is
+ * allocated for every 64th group and not for each.
+ */
+struct iommufd_iopf_eventq {
+	struct iommufd_eventq common;
+	struct list_head pending;
+	struct list_head outstanding;
+	unsigned int nr_outstanding;
+
+	struct xarray cookies;
+	u32 cookie;
+	bool reserved;
+
+	struct iommu_hwpt_pgfault *records;
+	size_t records_size;
+};
+
+static struct iommufd_iopf_eventq *to_iopf_eventq(struct iommufd_eventq *eventq)
+{
+	return container_of(eventq, struct iommufd_iopf_eventq, common);
+}
+
+static u32 iopf_next_cookie(u32 cookie)
+{
+	return ++cookie ?: 1;
+}
+
+/*
+ * Take the next free cookie from the counter. -EAGAIN if a wrapped counter met
+ * too many that are still in use, to go on after a break of the lock.
+ */
+static int iopf_reserve_cookie(struct iommufd_iopf_eventq *iopf)
+{
+	unsigned int tries;
+	void *old;
+	u32 cookie;
+
+	iommufd_eventq_assert_locked(&iopf->common);
+
+	for (tries = 0; tries < IOPF_COOKIE_TRIES; tries++) {
+		cookie = iopf_next_cookie(iopf->cookie);
+		xa_lock(&iopf->cookies);
+		old = __xa_cmpxchg(&iopf->cookies, cookie, NULL, XA_ZERO_ENTRY,
+				   GFP_NOWAIT);
+		xa_unlock(&iopf->cookies);
+		if (xa_is_err(old))
+			return xa_err(old);
+		iopf->cookie = cookie;
+		if (!old) {
+			iopf->reserved = true;
+			return 0;
+		}
+	}
+	return -EAGAIN;
+}
+
+/* The same with the queue lock dropped, when memory was not at hand under it */
+static int iopf_reserve_cookie_slow(struct iommufd_iopf_eventq *iopf)
+	__must_hold(&iopf->common.wait.lock)
+{
+	u32 cookie = iopf_next_cookie(iopf->cookie);
+	int rc;
+
+	/* Only readers reserve cookies, and they are serialised */
+	lockdep_assert_held(&iopf->common.readers);
+
+	spin_unlock_irq(&iopf->common.wait.lock);
+	rc = xa_reserve_irq(&iopf->cookies, cookie, IOMMUFD_EVENTQ_GFP);
+	spin_lock_irq(&iopf->common.wait.lock);
+	if (!rc) {
+		iopf->cookie = cookie;
+		iopf->reserved = true;
+	}
+	return rc;
+}
+
+/* Give a pending group its cookie. From here on it can be answered. */
+static int iopf_hand_out(struct iommufd_iopf_eventq *iopf,
+			 struct iopf_group *group)
+{
+	int rc;
+
+	if (!iopf->reserved) {
+		rc = iopf_reserve_cookie(iopf);
+		if (rc)
+			return rc;
+	}
+
+	group->cookie = iopf->cookie;
+	xa_lock(&iopf->cookies);
+	/* The slot is there: no memory is needed */
+	__xa_store(&iopf->cookies, group->cookie, group, 0);
+	xa_unlock(&iopf->cookies);
+	iopf->reserved = false;
+	/* If it fails, the next group tries again */
+	iopf_reserve_cookie(iopf);
+
+	list_move_tail(&group->node, &iopf->outstanding);
+	iopf->nr_outstanding++;
+	iommufd_eventq_remove(&iopf->common, 1);
+	return 0;
+}
+
+static void iopf_take_cookie(struct iommufd_iopf_eventq *iopf,
+			     struct iopf_group *group)
+{
+	iommufd_eventq_assert_locked(&iopf->common);
+
+	xa_lock(&iopf->cookies);
+	__xa_erase(&iopf->cookies, group->cookie);
+	xa_unlock(&iopf->cookies);
+	group->cookie = 0;
+	iopf->nr_outstanding--;
+}
+
+/* Take a group out of the queue; the caller is to answer it */
+static void iopf_take(struct iommufd_iopf_eventq *iopf,
+		      struct iopf_group *group)
+{
+	if (group->cookie)
+		iopf_take_cookie(iopf, group);
+	else
+		iommufd_eventq_remove(&iopf->common, 1);
+	list_del(&group->node);
+	list_del(&group->attach_node);
+	to_iommufd_handle(group->attach_handle)->nr_answering++;
+}
+
+/*
+ * Answer a group that was taken. The device is there until its attachment ends,
+ * which waits for this, and the attachment until its count is given back.
+ */
+static void iopf_respond(struct iommufd_iopf_eventq *iopf,
+			 struct iopf_group *group,
+			 enum iommu_page_response_code code)
+{
+	struct iommufd_attach_handle *handle =
+		to_iommufd_handle(group->attach_handle);
+	bool wake;
+
+	iopf_group_response(group, code);
+	iopf_free_group(group);
+
+	spin_lock_irq(&iopf->common.wait.lock);
+	wake = !--handle->nr_answering && handle->detached;
+	spin_unlock_irq(&iopf->common.wait.lock);
+	/* By its address only: it may be gone */
+	if (wake)
+		wake_up_var(&handle->nr_answering);
+}
+
+static bool iopf_is_answering(struct iommufd_iopf_eventq *iopf,
+			      struct iommufd_attach_handle *handle)
+{
+	guard(spinlock_irq)(&iopf->common.wait.lock);
+	return handle->nr_answering;
+}
+
+static void iopf_compose(struct iopf_group *group,
+			 struct iommu_hwpt_pgfault *record)
+{
+	u32 dev_id = to_iommufd_handle(group->attach_handle)->dev_id;
+	struct iopf_fault *iopf;
+
+	list_for_each_entry(iopf, &group->faults, list) {
+		record->flags = iopf->fault.prm.flags;
+		record->dev_id = dev_id;
+		record->pasid = iopf->fault.prm.pasid;
+		record->grpid = iopf->fault.prm.grpid;
+		record->perm = iopf->fault.prm.perm;
+		record->__reserved = 0;
+		record->addr = iopf->fault.prm.addr;
+		record->length = 0;
+		record->cookie = group->cookie;
+		record++;
+	}
+}
+
+/* Make room for a larger group than ever was. Drops the queue lock. */
+static int iopf_grow_records(struct iommufd_iopf_eventq *iopf, size_t size)
+	__must_hold(&iopf->common.wait.lock)
+{
+	void *records;
+
+	lockdep_assert_held(&iopf->common.readers);
+
+	spin_unlock_irq(&iopf->common.wait.lock);
+	records = kvmalloc(size, IOMMUFD_EVENTQ_GFP);
+	if (records) {
+		kvfree(iopf->records);
+		iopf->records = records;
+		iopf->records_size = size;
+	}
+	spin_lock_irq(&iopf->common.wait.lock);
+	return records ? 0 : -ENOMEM;
+}
+
+/*
+ * Compose as many whole groups as fit into the reader's buffer and ours. A
+ * group can be taken away by a detach whenever the lock is not held, hence the
+ * records are a copy and the cookie is what links them to the group.
+ */
+static ssize_t iopf_stage(struct iommufd_eventq *eventq, size_t room,
+			  const void **chunk)
+{
+	struct iommufd_iopf_eventq *iopf = to_iopf_eventq(eventq);
+	struct iopf_group *group;
+	size_t staged = 0;
+	size_t size;
+	int rc = 0;
+
+	while ((group = list_first_entry_or_null(&iopf->pending,
+						 struct iopf_group, node))) {
+		size = group->fault_count * IOPF_RECORD_SIZE;
+		if (size > room - staged) {
+			rc = -EINVAL;
+			break;
+		}
+		if (size > iopf->records_size - staged) {
+			if (staged)
+				break;
+			rc = iopf_grow_records(iopf, size);
+			if (rc)
+				break;
+			continue;
+		}
+
+		rc = iopf_hand_out(iopf, group);
+		if (!rc) {
+			iopf_compose(group, (void *)iopf->records + staged);
+			staged += size;
+			continue;
+		}
+		if (staged)
+			break;
+		if (rc == -ENOMEM)
+			rc = iopf_reserve_cookie_slow(iopf);
+		else
+			cond_resched_lock(&eventq->wait.lock);
+		if (rc && rc != -EAGAIN)
+			break;
+	}
+
+	*chunk = iopf->records;
+	return staged ?: rc;
+}
+
+/* A group whose records did not reach the user goes back to where it was */
+static void iopf_withdraw(struct iommufd_iopf_eventq *iopf, u32 cookie)
+{
+	struct iopf_group *group = xa_load(&iopf->cookies, cookie);
+
+	/* Answered meanwhile, by a detach or by a writer who guessed */
+	if (!group)
+		return;
+	iopf_take_cookie(iopf, group);
+	list_move(&group->node, &iopf->pending);
+	WRITE_ONCE(iopf->common.queued, iopf->common.queued + 1);
+}
+
+static size_t iopf_settle(struct iommufd_eventq *eventq, const void *chunk,
+			  size_t staged, size_t copied)
+{
+	struct iommufd_iopf_eventq *iopf = to_iopf_eventq(eventq);
+	const struct iommu_hwpt_pgfault *records = chunk;
+	size_t nr = staged / IOPF_RECORD_SIZE;
+	size_t whole = copied / IOPF_RECORD_SIZE;
+
+	if (likely(copied == staged))
+		return staged;
+
+	/* Back to the end of a group: its last record, and only that, says so */
+	while (whole && !(records[whole - 1].flags &
+			  IOMMU_PGFAULT_FLAGS_LAST_PAGE))
+		whole--;
+	/* From the back, as each goes to the head of the queue */
+	while (nr-- > whole)
+		if (records[nr].flags & IOMMU_PGFAULT_FLAGS_LAST_PAGE)
+			iopf_withdraw(iopf, records[nr].cookie);
+
+	return whole * IOPF_RECORD_SIZE;
+}
+
+static int iopf_answer(struct iommufd_eventq *eventq, const void *answer)
+{
+	struct iommufd_iopf_eventq *iopf = to_iopf_eventq(eventq);
+	const struct iommu_hwpt_page_response *response = answer;
+	struct iopf_group *group;
+
+	if (response->code != IOMMUFD_PAGE_RESP_SUCCESS &&
+	    response->code != IOMMUFD_PAGE_RESP_INVALID)
+		return -EINVAL;
+
+	spin_lock_irq(&eventq->wait.lock);
+	/* The reserved cookie, which is nobody's yet, reads as NULL */
+	group = xa_load(&iopf->cookies, response->cookie);
+	if (group)
+		iopf_take(iopf, group);
+	spin_unlock_irq(&eventq->wait.lock);
+	if (!group)
+		return -EINVAL;
+
+	iopf_respond(iopf, group, response->code);
+	return 0;
+}
+
+/* With the file closed nobody can ever answer: say so to the devices */
+static void iopf_close(struct iommufd_eventq *eventq)
+{
+	struct iommufd_iopf_eventq *iopf = to_iopf_eventq(eventq);
+	struct iopf_group *group;
+	struct list_head *list;
+
+	for (;;) {
+		spin_lock_irq(&eventq->wait.lock);
+		list = list_empty(&iopf->outstanding) ? &iopf->pending :
+							&iopf->outstanding;
+		group = list_first_entry_or_null(list, struct iopf_group, node);
+		if (group)
+			iopf_take(iopf, group);
+		spin_unlock_irq(&eventq->wait.lock);
+		if (!group)
+			return;
+		iopf_respond(iopf, group, IOMMU_PAGE_RESP_INVALID);
+	}
+}
+
+static void iopf_show_fdinfo(struct iommufd_eventq *eventq, struct seq_file *m)
+{
+	seq_printf(m, "outstanding:\t%u\n",
+		   READ_ONCE(to_iopf_eventq(eventq)->nr_outstanding));
+}
+
+static const struct iommufd_eventq_ops iopf_eventq_ops = {
+	.file_name = "[iommufd-pgfault]",
+	.class = "iopf",
+	.answer_size = sizeof(struct iommu_hwpt_page_response),
+	.stage = iopf_stage,
+	.settle = iopf_settle,
+	.answer = iopf_answer,
+	.close = iopf_close,
+	.show_fdinfo = iopf_show_fdinfo,
+};
+
+/**
+ * iommufd_iopf_eventq_alloc() - ioctl(IOMMU_FAULT_QUEUE_ALLOC)
+ * @ucmd: the ioctl, with a struct iommu_fault_alloc
+ *
+ * Context: Process context.
+ * Return: 0; -EOPNOTSUPP on an unknown flag; -ENOMEM; or an error of
+ * iommufd_eventq_publish().
+ */
+int iommufd_iopf_eventq_alloc(struct iommufd_ucmd *ucmd)
+{
+	struct iommu_fault_alloc *cmd = ucmd->cmd;
+	struct iommufd_iopf_eventq *iopf;
+
+	if (cmd->flags & ~IOMMUFD_EVENTQ_ALLOC_FLAGS)
+		return -EOPNOTSUPP;
+
+	iopf = __iommufd_object_alloc_ucmd(ucmd, iopf, IOMMUFD_OBJ_FAULT,
+					   common.obj);
+	if (IS_ERR(iopf))
+		return PTR_ERR(iopf);
+
+	INIT_LIST_HEAD(&iopf->pending);
+	INIT_LIST_HEAD(&iopf->outstanding);
+	xa_init_flags(&iopf->cookies, XA_FLAGS_LOCK_IRQ | XA_FLAGS_ACCOUNT);
+	iommufd_eventq_setup(&iopf->common, &iopf_eventq_ops, cmd->flags);
+
+	iopf->records = kvmalloc(PAGE_SIZE, IOMMUFD_EVENTQ_GFP);
+	if (!iopf->records)
+		return -ENOMEM;
+	iopf->records_size = PAGE_SIZE;
+
+	cmd->out_fault_id = iopf->common.obj.id;
+	return iommufd_eventq_publish(&iopf->common, ucmd, &cmd->out_fault_fd,
+				      sizeof(*cmd));
+}
+
+/**
+ * iommufd_iopf_eventq_destroy() - Free a fault queue
+ * @obj: the object of the queue
+ *
+ * No domain refers to the queue and its file is closed or was never made, so no
+ * fault is left.
+ *
+ * Context: Process context.
+ */
+void iommufd_iopf_eventq_destroy(struct iommufd_object *obj)
+{
+	struct iommufd_iopf_eventq *iopf =
+		container_of(obj, struct iommufd_iopf_eventq, common.obj);
+
+	WARN_ON(!list_empty(&iopf->pending) || !list_empty(&iopf->outstanding));
+	/* What is left is the reserved cookie */
+	xa_destroy(&iopf->cookies);
+	kvfree(iopf->records);
+	mutex_destroy(&iopf->common.readers);
+}
+
+/**
+ * iommufd_iopf_report() - Queue a group of faults for user space
+ * @group: the group, complete; its attachment is to a domain with a fault queue
+ *
+ * The &iommu_domain.iopf_handler of domains that were allocated with a fault
+ * queue. If the file of the queue is closed the group is answered INVALID right
+ * here, since nobody could ever answer it (PCIe 10.4.2.1).
+ *
+ * The caller keeps the promise of io-pgfault: no group of an attachment is
+ * reported any more once iommufd_iopf_detach() was called for it.
+ *
+ * Context: Process context, may sleep on locks of io-pgfault.
+ * Return: 0, the group is taken care of.
+ */
+int iommufd_iopf_report(struct iopf_group *group)
+{
+	struct iommufd_attach_handle *handle =
+		to_iommufd_handle(group->attach_handle);
+	struct iommufd_eventq *eventq =
+		handle->handle.domain->iommufd_hwpt->iopf_eventq;
+	struct iommufd_iopf_eventq *iopf = to_iopf_eventq(eventq);
+	bool closed;
+
+	iopf_group_dequeue(group);
+
+	spin_lock_irq(&eventq->wait.lock);
+	closed = eventq->closed;
+	if (!closed) {
+		group->cookie = 0;
+		list_add_tail(&group->node, &iopf->pending);
+		list_add_tail(&group->attach_node, &handle->faults);
+		iommufd_eventq_add(eventq);
+	}
+	spin_unlock_irq(&eventq->wait.lock);
+
+	if (closed) {
+		iopf_group_response(group, IOMMU_PAGE_RESP_INVALID);
+		iopf_free_group(group);
+	}
+	return 0;
+}
+
+/**
+ * iommufd_iopf_attach_init() - Initialise an attachment for faults
+ * @handle: the attachment, of a group of devices and a PASID
+ * @idev: the device through which it is made
+ *
+ * What is needed of @idev is copied: the device can leave its group, and be
+ * freed, before the attachment ends.
+ */
+void iommufd_iopf_attach_init(struct iommufd_attach_handle *handle,
+			      struct iommufd_device *idev)
+{
+	handle->igroup = idev->igroup;
+	handle->dev_id = idev->obj.id;
+	INIT_LIST_HEAD(&handle->faults);
+}
+
+/**
+ * iommufd_iopf_detach() - Answer the faults of an attachment that has ended
+ * @hwpt: what was attached
+ * @handle: the attachment, which reports no faults any more; may be NULL
+ *
+ * All faults of the attachment, read or not, are answered INVALID. A reader of
+ * their records who has not answered yet gets -EINVAL for an attempt to. Costs
+ * time for the faults of this attachment only. Waits for answers that are on
+ * their way to the driver, but for no reader or writer at its buffer.
+ *
+ * Context: Process context.
+ */
+void iommufd_iopf_detach(struct iommufd_hw_pagetable *hwpt,
+			 struct iommufd_attach_handle *handle)
+{
+	struct iommufd_iopf_eventq *iopf;
+	struct iopf_group *group;
+
+	if (!hwpt->iopf_eventq || !handle)
+		return;
+	iopf = to_iopf_eventq(hwpt->iopf_eventq);
+
+	for (;;) {
+		spin_lock_irq(&iopf->common.wait.lock);
+		handle->detached = true;
+		group = list_first_entry_or_null(&handle->faults,
+						 struct iopf_group,
+						 attach_node);
+		if (group)
+			iopf_take(iopf, group);
+		spin_unlock_irq(&iopf->common.wait.lock);
+		if (!group)
+			break;
+		iopf_respond(iopf, group, IOMMU_PAGE_RESP_INVALID);
+	}
+
+	wait_var_event(&handle->nr_answering, !iopf_is_answering(iopf, handle));
+}

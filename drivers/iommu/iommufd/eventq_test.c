@@ -1,0 +1,927 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * KUnit tests of the event queue core, through a queue class that exists for
+ * that alone, and of the vIOMMU class where it needs no hardware. What needs a
+ * device that faults is in tools/testing/selftests/iommu/iommufd_eventq.c.
+ *
+ * The toy class is also the example of Documentation: a ring of numbers, read
+ * as u64 each and answered by writing the number back.
+ */
+#include <kunit/test.h>
+#include <linux/anon_inodes.h>
+#include <linux/fdtable.h>
+#include <linux/file.h>
+#include <linux/fs.h>
+#include <linux/kthread.h>
+#include <linux/mm.h>
+#include <linux/mman.h>
+#include <linux/sched/signal.h>
+#include <linux/uio.h>
+
+#include "eventq.h"
+#include "iommufd_private.h"
+#include "iommufd_test.h"
+
+#define TOY_DEPTH 8
+
+struct toy_eventq {
+	struct iommufd_eventq common;
+	u64 ring[TOY_DEPTH];
+	unsigned int head;
+	unsigned int count;
+	unsigned int nr_lost;
+	u64 answered;
+	unsigned int nr_closed;
+};
+
+static struct toy_eventq *to_toy(struct iommufd_eventq *eventq)
+{
+	return container_of(eventq, struct toy_eventq, common);
+}
+
+static ssize_t toy_stage(struct iommufd_eventq *eventq, size_t room,
+			 const void **chunk)
+{
+	struct toy_eventq *toy = to_toy(eventq);
+	unsigned int at = toy->head % TOY_DEPTH;
+	size_t nr = min3((size_t)toy->count, (size_t)TOY_DEPTH - at,
+			 room / sizeof(u64));
+
+	if (!toy->count)
+		return 0;
+	*chunk = &toy->ring[at];
+	return nr ? nr * sizeof(u64) : -EINVAL;
+}
+
+static size_t toy_settle(struct iommufd_eventq *eventq, const void *chunk,
+			 size_t staged, size_t copied)
+{
+	struct toy_eventq *toy = to_toy(eventq);
+	unsigned int nr = copied / sizeof(u64);
+
+	toy->head += nr;
+	toy->count -= nr;
+	iommufd_eventq_remove(eventq, nr);
+	return nr * sizeof(u64);
+}
+
+static int toy_answer(struct iommufd_eventq *eventq, const void *answer)
+{
+	u64 number = *(const u64 *)answer;
+
+	if (number != to_toy(eventq)->answered + 1)
+		return -EINVAL;
+	to_toy(eventq)->answered = number;
+	return 0;
+}
+
+static void toy_close(struct iommufd_eventq *eventq)
+{
+	to_toy(eventq)->nr_closed++;
+}
+
+static void toy_show_fdinfo(struct iommufd_eventq *eventq, struct seq_file *m)
+{
+}
+
+static const struct iommufd_eventq_ops toy_ops = {
+	.file_name = "[iommufd-toy]",
+	.class = "toy",
+	.answer_size = sizeof(u64),
+	.stage = toy_stage,
+	.settle = toy_settle,
+	.answer = toy_answer,
+	.close = toy_close,
+	.show_fdinfo = toy_show_fdinfo,
+};
+
+/* A class whose queue is read only and wants a minimum */
+static const struct iommufd_eventq_ops toy_mute_ops = {
+	.file_name = "[iommufd-toy]",
+	.class = "toy",
+	.min_read = sizeof(u64),
+	.stage = toy_stage,
+	.settle = toy_settle,
+	.close = toy_close,
+	.show_fdinfo = toy_show_fdinfo,
+};
+
+static void toy_report(struct toy_eventq *toy, u64 number)
+{
+	unsigned long flags;
+
+	spin_lock_irqsave(&toy->common.wait.lock, flags);
+	if (toy->common.closed || toy->count == TOY_DEPTH) {
+		toy->nr_lost++;
+	} else {
+		toy->ring[(toy->head + toy->count++) % TOY_DEPTH] = number;
+		iommufd_eventq_add(&toy->common);
+	}
+	spin_unlock_irqrestore(&toy->common.wait.lock, flags);
+}
+
+/* The context of all tests: an iommufd without /dev/iommu */
+static const struct file_operations fake_fops;
+
+static struct iommufd_ctx *fake_ctx(struct kunit *test)
+{
+	struct iommufd_ctx *ictx =
+		kunit_kzalloc(test, sizeof(*ictx), GFP_KERNEL);
+
+	KUNIT_ASSERT_NOT_NULL(test, ictx);
+	xa_init_flags(&ictx->objects, XA_FLAGS_ALLOC1);
+	init_waitqueue_head(&ictx->destroy_wait);
+	ictx->file = anon_inode_getfile("[iommufd-fake]", &fake_fops, ictx,
+					O_RDWR);
+	KUNIT_ASSERT_FALSE(test, IS_ERR(ictx->file));
+	return ictx;
+}
+
+static void fake_ctx_put(struct kunit *test, struct iommufd_ctx *ictx)
+{
+	/* Queues took references and gave them back */
+	KUNIT_EXPECT_EQ(test, file_count(ictx->file), 1);
+	__fput_sync(ictx->file);
+	KUNIT_EXPECT_TRUE(test, xa_empty(&ictx->objects));
+	xa_destroy(&ictx->objects);
+}
+
+/* Keep the file of a queue, and give its descriptor back */
+static struct file *take_file(struct iommufd_eventq *eventq, u32 fd)
+{
+	struct file *filep = get_file(eventq->filep);
+
+	close_fd(fd);
+	return filep;
+}
+
+static struct file *toy_open(struct kunit *test, struct toy_eventq *toy,
+			     const struct iommufd_eventq_ops *ops, u32 flags)
+{
+	struct iommufd_ucmd ucmd = { .ictx = fake_ctx(test) };
+	u32 fd;
+
+	test->priv = ucmd.ictx;
+	memset(toy, 0, sizeof(*toy));
+	refcount_set(&toy->common.obj.users, 1);
+	iommufd_eventq_setup(&toy->common, ops, flags);
+	KUNIT_ASSERT_EQ(test,
+			iommufd_eventq_publish(&toy->common, &ucmd, &fd, 0), 0);
+	return take_file(&toy->common, fd);
+}
+
+static void toy_done(struct kunit *test, struct toy_eventq *toy,
+		     struct file *filep)
+{
+	KUNIT_EXPECT_EQ(test, toy->nr_closed, 0);
+	/* Ours is the last one, or else the test leaks it and says so below */
+	__fput_sync(filep);
+	KUNIT_EXPECT_EQ(test, toy->nr_closed, 1);
+	KUNIT_EXPECT_EQ(test, refcount_read(&toy->common.obj.users), 1);
+	fake_ctx_put(test, test->priv);
+}
+
+static void pretend_complete(struct kiocb *iocb, long ret)
+{
+}
+
+static ssize_t do_read(struct file *filep, struct iov_iter *iter, int ki_flags,
+		       bool async)
+{
+	struct kiocb kiocb;
+
+	init_sync_kiocb(&kiocb, filep);
+	kiocb.ki_flags |= ki_flags;
+	if (async)
+		kiocb.ki_complete = pretend_complete;
+	return filep->f_op->read_iter(&kiocb, iter);
+}
+
+static ssize_t read_kernel(struct file *filep, void *buf, size_t len,
+			   int ki_flags)
+{
+	struct kvec vec = { .iov_base = buf, .iov_len = len };
+	struct iov_iter iter;
+
+	iov_iter_kvec(&iter, ITER_DEST, &vec, 1, len);
+	return do_read(filep, &iter, ki_flags, false);
+}
+
+static ssize_t read_user(struct file *filep, unsigned long uaddr, size_t len)
+{
+	struct iov_iter iter;
+
+	iov_iter_ubuf(&iter, ITER_DEST, (void __user *)uaddr, len);
+	return do_read(filep, &iter, 0, false);
+}
+
+static ssize_t write_kernel(struct file *filep, void *buf, size_t len)
+{
+	struct kvec vec = { .iov_base = buf, .iov_len = len };
+	struct iov_iter iter;
+	struct kiocb kiocb;
+
+	init_sync_kiocb(&kiocb, filep);
+	iov_iter_kvec(&iter, ITER_SOURCE, &vec, 1, len);
+	return filep->f_op->write_iter(&kiocb, &iter);
+}
+
+/* Address of the end of a user page, behind which nothing is mapped */
+static unsigned long user_page_end(struct kunit *test)
+{
+	unsigned long uaddr;
+
+	uaddr = kunit_vm_mmap(test, NULL, 0, 2 * PAGE_SIZE,
+			      PROT_READ | PROT_WRITE,
+			      MAP_ANONYMOUS | MAP_PRIVATE, 0);
+	KUNIT_ASSERT_NE_MSG(test, uaddr, 0, "no user memory");
+	KUNIT_ASSERT_LT(test, uaddr, (unsigned long)TASK_SIZE);
+	KUNIT_ASSERT_EQ(test, vm_munmap(uaddr + PAGE_SIZE, PAGE_SIZE), 0);
+	return uaddr + PAGE_SIZE;
+}
+
+static void test_order_and_batches(struct kunit *test)
+{
+	struct toy_eventq *toy = kunit_kzalloc(test, sizeof(*toy), GFP_KERNEL);
+	struct file *filep = toy_open(test, toy, &toy_ops, 0);
+	u64 buf[TOY_DEPTH + 1];
+	u64 next = 0;
+	u64 seen = 0;
+	unsigned int round, i;
+	ssize_t rc;
+
+	/* Batches of all sizes, at all places of the ring */
+	for (round = 0; round < 5 * TOY_DEPTH; round++) {
+		while (toy->count < TOY_DEPTH - round % 3)
+			toy_report(toy, next++);
+		rc = read_kernel(filep, buf, (1 + round % TOY_DEPTH) * 8, 0);
+		KUNIT_ASSERT_GT(test, rc, 0);
+		KUNIT_EXPECT_EQ(test, rc,
+				8 * min(1 + round % TOY_DEPTH,
+					TOY_DEPTH - round % 3));
+		for (i = 0; i < rc / 8; i++)
+			KUNIT_EXPECT_EQ(test, buf[i], seen++);
+		KUNIT_EXPECT_EQ(test, toy->common.queued, toy->count);
+	}
+	/* A larger buffer than there are records takes them across the wrap */
+	rc = read_kernel(filep, buf, sizeof(buf), 0);
+	for (i = 0; i < rc / 8; i++)
+		KUNIT_EXPECT_EQ(test, buf[i], seen++);
+	KUNIT_EXPECT_EQ(test, seen, next);
+	toy_done(test, toy, filep);
+}
+
+static void test_too_small_buffer(struct kunit *test)
+{
+	struct toy_eventq *toy = kunit_kzalloc(test, sizeof(*toy), GFP_KERNEL);
+	struct file *filep = toy_open(test, toy, &toy_ops, 0);
+	u64 buf[2];
+
+	KUNIT_EXPECT_EQ(test, read_kernel(filep, buf, 7, 0), 0);
+	toy_report(toy, 1);
+	KUNIT_EXPECT_EQ(test, read_kernel(filep, buf, 0, 0), 0);
+	KUNIT_EXPECT_EQ(test, read_kernel(filep, buf, 7, 0), -EINVAL);
+	/* No multiple of the record is fine */
+	KUNIT_EXPECT_EQ(test, read_kernel(filep, buf, 15, 0), 8);
+	toy_done(test, toy, filep);
+
+	filep = toy_open(test, toy, &toy_mute_ops, 0);
+	KUNIT_EXPECT_EQ(test, read_kernel(filep, buf, 0, 0), -EINVAL);
+	KUNIT_EXPECT_EQ(test, read_kernel(filep, buf, 7, IOCB_NOWAIT), -EINVAL);
+	KUNIT_EXPECT_EQ(test, read_kernel(filep, buf, 8, IOCB_NOWAIT), -EAGAIN);
+	toy_done(test, toy, filep);
+}
+
+static int count_wakeup(struct wait_queue_entry *entry, unsigned int mode,
+			int sync, void *key)
+{
+	(*(unsigned int *)entry->private)++;
+	return 0;
+}
+
+static void test_failing_copy(struct kunit *test)
+{
+	struct toy_eventq *toy = kunit_kzalloc(test, sizeof(*toy), GFP_KERNEL);
+	struct file *filep = toy_open(test, toy, &toy_ops, 0);
+	unsigned long end = user_page_end(test);
+	struct wait_queue_entry entry;
+	unsigned int wakeups = 0;
+	u64 buf[3];
+	u64 i;
+
+	for (i = 1; i <= 3; i++)
+		toy_report(toy, i);
+	init_waitqueue_func_entry(&entry, count_wakeup);
+	entry.private = &wakeups;
+	add_wait_queue(&toy->common.wait, &entry);
+
+	/* The first record fails, at its first byte or inside */
+	KUNIT_EXPECT_EQ(test, read_user(filep, end, 24), -EFAULT);
+	KUNIT_EXPECT_EQ(test, read_user(filep, end - 4, 24), -EFAULT);
+	KUNIT_EXPECT_EQ(test, toy->common.queued, 3);
+	KUNIT_EXPECT_EQ(test, wakeups, 2);
+	/* A later one does */
+	KUNIT_EXPECT_EQ(test, read_user(filep, end - 8, 24), 8);
+	KUNIT_EXPECT_EQ(test, wakeups, 3);
+	/* Nothing is lost and the order kept */
+	KUNIT_EXPECT_EQ(test, read_kernel(filep, buf, sizeof(buf), 0), 16);
+	KUNIT_EXPECT_EQ(test, buf[0], 2);
+	KUNIT_EXPECT_EQ(test, buf[1], 3);
+
+	remove_wait_queue(&toy->common.wait, &entry);
+	toy_done(test, toy, filep);
+}
+
+/* What an empty queue answers, in the order of the rules */
+static void test_empty_rules(struct kunit *test)
+{
+	struct toy_eventq *toy = kunit_kzalloc(test, sizeof(*toy), GFP_KERNEL);
+	struct file *filep = toy_open(test, toy, &toy_ops, 0);
+	u64 buf;
+
+	KUNIT_EXPECT_EQ(test, read_kernel(filep, &buf, 8, 0), 0);
+	KUNIT_EXPECT_EQ(test, read_kernel(filep, &buf, 8, IOCB_NOWAIT), -EAGAIN);
+	filep->f_flags |= O_NONBLOCK;
+	KUNIT_EXPECT_EQ(test, read_kernel(filep, &buf, 8, 0), -EAGAIN);
+	toy_done(test, toy, filep);
+
+	filep = toy_open(test, toy, &toy_ops, IOMMU_EVENTQ_ALLOC_WAIT_READ);
+	KUNIT_EXPECT_EQ(test, read_kernel(filep, &buf, 8, IOCB_NOWAIT), -EAGAIN);
+	filep->f_flags |= O_NONBLOCK;
+	KUNIT_EXPECT_EQ(test, read_kernel(filep, &buf, 8, 0), -EAGAIN);
+	toy_done(test, toy, filep);
+}
+
+struct reader {
+	struct file *filep;
+	bool async;
+	unsigned int want;
+	struct completion *started;
+	u64 last;
+	unsigned int nr;
+	bool disorder;
+	ssize_t rc;
+};
+
+/* Read records one by one until enough were read or the read fails */
+static int reader_thread(void *data)
+{
+	struct reader *reader = data;
+	struct kvec vec;
+	struct iov_iter iter;
+	u64 buf;
+
+	allow_signal(SIGUSR1);
+	if (reader->started)
+		complete(reader->started);
+	while (reader->nr < reader->want) {
+		vec = (struct kvec){ .iov_base = &buf, .iov_len = 8 };
+		iov_iter_kvec(&iter, ITER_DEST, &vec, 1, 8);
+		reader->rc = do_read(reader->filep, &iter, 0, reader->async);
+		if (reader->rc != 8)
+			break;
+		reader->disorder |= reader->nr && buf <= reader->last;
+		reader->last = buf;
+		reader->nr++;
+	}
+	/* For kthread_stop() to find us */
+	while (!kthread_should_stop())
+		schedule_timeout_uninterruptible(1);
+	return 0;
+}
+
+static struct task_struct *reader_start(struct kunit *test,
+					struct reader *reader)
+{
+	DECLARE_COMPLETION_ONSTACK(started);
+	struct task_struct *task;
+
+	reader->started = &started;
+	task = kthread_create(reader_thread, reader, "eventq-reader");
+	KUNIT_ASSERT_FALSE(test, IS_ERR(task));
+	get_task_struct(task);
+	wake_up_process(task);
+	wait_for_completion(&started);
+	return task;
+}
+
+static bool wait_until(struct toy_eventq *toy, bool asleep)
+{
+	unsigned int i;
+
+	for (i = 0; i < 500; i++) {
+		/* A look at what others do; nothing is decided by it */
+		if (waitqueue_active(&toy->common.wait) == asleep)
+			return true;
+		schedule_timeout_uninterruptible(1);
+	}
+	return false;
+}
+
+static void reader_stop(struct task_struct *task)
+{
+	kthread_stop(task);
+	put_task_struct(task);
+}
+
+static void check_waiting(struct kunit *test, u32 flags, bool async)
+{
+	struct toy_eventq *toy = kunit_kzalloc(test, sizeof(*toy), GFP_KERNEL);
+	struct file *filep = toy_open(test, toy, &toy_ops, flags);
+	struct reader reader = { .filep = filep, .async = async, .want = 1 };
+	struct task_struct *task;
+
+	if (async)
+		filep->f_flags |= O_NONBLOCK;
+
+	/* A record ends the wait */
+	task = reader_start(test, &reader);
+	KUNIT_EXPECT_TRUE(test, wait_until(toy, true));
+	toy_report(toy, 7);
+	KUNIT_EXPECT_TRUE(test, wait_until(toy, false));
+	reader_stop(task);
+	KUNIT_EXPECT_EQ(test, reader.rc, 8);
+	KUNIT_EXPECT_EQ(test, reader.last, 7);
+
+	/* So does a signal, and takes nothing */
+	reader.want = 2;
+	task = reader_start(test, &reader);
+	KUNIT_EXPECT_TRUE(test, wait_until(toy, true));
+	send_sig(SIGUSR1, task, 1);
+	KUNIT_EXPECT_TRUE(test, wait_until(toy, false));
+	reader_stop(task);
+	KUNIT_EXPECT_EQ(test, reader.rc, -ERESTARTSYS);
+	KUNIT_EXPECT_EQ(test, reader.nr, 1);
+	toy_done(test, toy, filep);
+}
+
+static void test_waiting_read(struct kunit *test)
+{
+	check_waiting(test, IOMMU_EVENTQ_ALLOC_WAIT_READ, false);
+}
+
+static void test_waiting_async(struct kunit *test)
+{
+	check_waiting(test, 0, true);
+}
+
+/* A waiting read waits for the first record and for no second one */
+static void test_waiting_takes_what_is_there(struct kunit *test)
+{
+	struct toy_eventq *toy = kunit_kzalloc(test, sizeof(*toy), GFP_KERNEL);
+	struct file *filep =
+		toy_open(test, toy, &toy_ops, IOMMU_EVENTQ_ALLOC_WAIT_READ);
+	u64 buf[4];
+
+	toy_report(toy, 1);
+	toy_report(toy, 2);
+	KUNIT_EXPECT_EQ(test, read_kernel(filep, buf, sizeof(buf), 0), 16);
+	toy_done(test, toy, filep);
+}
+
+static void test_two_readers(struct kunit *test)
+{
+	struct toy_eventq *toy = kunit_kzalloc(test, sizeof(*toy), GFP_KERNEL);
+	struct file *filep =
+		toy_open(test, toy, &toy_ops, IOMMU_EVENTQ_ALLOC_WAIT_READ);
+	struct reader readers[2] = {};
+	struct task_struct *tasks[2];
+	const u64 total = 2000;
+	unsigned int i;
+	u64 next = 1;
+
+	for (i = 0; i < 2; i++) {
+		readers[i].filep = filep;
+		readers[i].want = total;
+		tasks[i] = reader_start(test, &readers[i]);
+	}
+	while (next <= total) {
+		if (READ_ONCE(toy->count) < TOY_DEPTH)
+			toy_report(toy, next++);
+		else
+			cond_resched();
+	}
+	for (i = 0; i < 500 && READ_ONCE(toy->common.queued); i++)
+		schedule_timeout_uninterruptible(1);
+	for (i = 0; i < 2; i++) {
+		send_sig(SIGUSR1, tasks[i], 1);
+		reader_stop(tasks[i]);
+		KUNIT_EXPECT_FALSE(test, readers[i].disorder);
+	}
+	KUNIT_EXPECT_EQ(test, toy->nr_lost, 0);
+	KUNIT_EXPECT_EQ(test, readers[0].nr + readers[1].nr, total);
+	toy_done(test, toy, filep);
+}
+
+/* A reader in place keeps others out, and tells them when it leaves records */
+static void test_contended_reader(struct kunit *test)
+{
+	struct toy_eventq *toy = kunit_kzalloc(test, sizeof(*toy), GFP_KERNEL);
+	struct file *filep = toy_open(test, toy, &toy_ops, 0);
+	struct wait_queue_entry entry;
+	unsigned int wakeups = 0;
+	u64 buf;
+
+	toy_report(toy, 1);
+	toy_report(toy, 2);
+	toy_report(toy, 3);
+	init_waitqueue_func_entry(&entry, count_wakeup);
+	entry.private = &wakeups;
+	add_wait_queue(&toy->common.wait, &entry);
+
+	mutex_lock(&toy->common.readers);
+	KUNIT_EXPECT_EQ(test, read_kernel(filep, &buf, 8, IOCB_NOWAIT), -EAGAIN);
+	filep->f_flags |= O_NONBLOCK;
+	KUNIT_EXPECT_EQ(test, read_kernel(filep, &buf, 8, 0), -EAGAIN);
+	mutex_unlock(&toy->common.readers);
+	KUNIT_EXPECT_EQ(test, wakeups, 0);
+
+	KUNIT_EXPECT_EQ(test, read_kernel(filep, &buf, 8, 0), 8);
+	KUNIT_EXPECT_EQ(test, wakeups, 1);
+	/* Once told is enough */
+	KUNIT_EXPECT_EQ(test, read_kernel(filep, &buf, 8, 0), 8);
+	KUNIT_EXPECT_EQ(test, wakeups, 1);
+
+	remove_wait_queue(&toy->common.wait, &entry);
+	toy_done(test, toy, filep);
+}
+
+static void test_answers(struct kunit *test)
+{
+	struct toy_eventq *toy = kunit_kzalloc(test, sizeof(*toy), GFP_KERNEL);
+	struct file *filep = toy_open(test, toy, &toy_ops, 0);
+	u64 *buf = kunit_kzalloc(test, 100 * sizeof(*buf), GFP_KERNEL);
+	unsigned int i;
+
+	for (i = 0; i < 100; i++)
+		buf[i] = i + 1;
+	KUNIT_EXPECT_EQ(test, write_kernel(filep, buf, 0), 0);
+	KUNIT_EXPECT_EQ(test, write_kernel(filep, buf, 9), -EINVAL);
+	KUNIT_EXPECT_EQ(test, toy->answered, 0);
+	KUNIT_EXPECT_EQ(test, write_kernel(filep, buf, 80 * 8), 80 * 8);
+	KUNIT_EXPECT_EQ(test, toy->answered, 80);
+	/* The first one is bad, then a later one, in each place of a run */
+	KUNIT_EXPECT_EQ(test, write_kernel(filep, buf, 8), -EINVAL);
+	buf[90] = 1;
+	KUNIT_EXPECT_EQ(test, write_kernel(filep, buf + 80, 20 * 8), 10 * 8);
+	KUNIT_EXPECT_EQ(test, toy->answered, 90);
+	toy_done(test, toy, filep);
+
+	filep = toy_open(test, toy, &toy_mute_ops, 0);
+	KUNIT_EXPECT_EQ(test, write_kernel(filep, buf, 8), -EINVAL);
+	KUNIT_EXPECT_EQ(test, write_kernel(filep, buf, 0), -EINVAL);
+	toy_done(test, toy, filep);
+}
+
+static void test_poll(struct kunit *test)
+{
+	const __poll_t in = EPOLLIN | EPOLLRDNORM;
+	const __poll_t out = EPOLLOUT | EPOLLWRNORM;
+	struct toy_eventq *toy = kunit_kzalloc(test, sizeof(*toy), GFP_KERNEL);
+	struct file *filep = toy_open(test, toy, &toy_ops, 0);
+	u64 buf;
+
+	KUNIT_EXPECT_EQ(test, vfs_poll(filep, NULL), out);
+	toy_report(toy, 1);
+	KUNIT_EXPECT_EQ(test, vfs_poll(filep, NULL), in | out);
+	read_kernel(filep, &buf, 8, 0);
+	KUNIT_EXPECT_EQ(test, vfs_poll(filep, NULL), out);
+	toy_done(test, toy, filep);
+
+	filep = toy_open(test, toy, &toy_mute_ops, 0);
+	KUNIT_EXPECT_EQ(test, vfs_poll(filep, NULL), 0);
+	toy_report(toy, 1);
+	KUNIT_EXPECT_EQ(test, vfs_poll(filep, NULL), in);
+	toy_done(test, toy, filep);
+}
+
+static void test_file_mode(struct kunit *test)
+{
+	struct toy_eventq *toy = kunit_kzalloc(test, sizeof(*toy), GFP_KERNEL);
+	struct file *filep = toy_open(test, toy, &toy_ops, 0);
+	struct kvec vec = {};
+	struct iov_iter iter;
+	struct kiocb kiocb;
+
+	KUNIT_EXPECT_TRUE(test, filep->f_mode & FMODE_STREAM);
+	KUNIT_EXPECT_TRUE(test, filep->f_mode & FMODE_NOWAIT);
+	KUNIT_EXPECT_TRUE(test, filep->f_mode & FMODE_CAN_WRITE);
+	KUNIT_EXPECT_FALSE(test,
+			   filep->f_mode & (FMODE_LSEEK | FMODE_PREAD |
+					    FMODE_PWRITE | FMODE_ATOMIC_POS));
+
+	/* The way of io_uring with an offset */
+	init_sync_kiocb(&kiocb, filep);
+	kiocb.ki_pos = 8;
+	iov_iter_kvec(&iter, ITER_DEST, &vec, 1, 0);
+	KUNIT_EXPECT_EQ(test, filep->f_op->read_iter(&kiocb, &iter), -ESPIPE);
+	iov_iter_kvec(&iter, ITER_SOURCE, &vec, 1, 0);
+	KUNIT_EXPECT_EQ(test, filep->f_op->write_iter(&kiocb, &iter), -ESPIPE);
+	toy_done(test, toy, filep);
+
+	filep = toy_open(test, toy, &toy_mute_ops, 0);
+	KUNIT_EXPECT_FALSE(test, filep->f_mode & FMODE_CAN_WRITE);
+	toy_done(test, toy, filep);
+}
+
+static void test_last_close(struct kunit *test)
+{
+	struct toy_eventq *toy = kunit_kzalloc(test, sizeof(*toy), GFP_KERNEL);
+	struct file *filep = toy_open(test, toy, &toy_ops, 0);
+
+	toy_report(toy, 1);
+	KUNIT_EXPECT_EQ(test, refcount_read(&toy->common.obj.users), 2);
+	toy_done(test, toy, filep);
+	KUNIT_EXPECT_TRUE(test, toy->common.closed);
+	toy_report(toy, 2);
+	KUNIT_EXPECT_EQ(test, toy->nr_lost, 1);
+}
+
+/* The reply cannot be copied out: the file was made, and is undone */
+static void test_failed_publish(struct kunit *test)
+{
+	struct toy_eventq *toy = kunit_kzalloc(test, sizeof(*toy), GFP_KERNEL);
+	struct iommufd_ucmd ucmd = { .ictx = fake_ctx(test), .user_size = 16 };
+	u64 reply[2] = {};
+	u32 fd;
+	int free_fd;
+
+	ucmd.ubuffer = (void __user *)(user_page_end(test) - 8);
+	ucmd.cmd = reply;
+	test->priv = ucmd.ictx;
+	refcount_set(&toy->common.obj.users, 1);
+	iommufd_eventq_setup(&toy->common, &toy_ops, 0);
+
+	KUNIT_EXPECT_EQ(test,
+			iommufd_eventq_publish(&toy->common, &ucmd, &fd, 16),
+			-EFAULT);
+	/* The descriptor is free again; the file is for the object core to put */
+	free_fd = get_unused_fd_flags(0);
+	KUNIT_EXPECT_EQ(test, free_fd, fd);
+	put_unused_fd(free_fd);
+	KUNIT_ASSERT_NOT_NULL(test, toy->common.filep);
+	KUNIT_EXPECT_EQ(test, file_count(toy->common.filep), 1);
+	toy_done(test, toy, toy->common.filep);
+}
+
+/* A vIOMMU with a queue of the selftest type, made by the real ioctl */
+struct fake_viommu {
+	struct iommufd_ctx *ictx;
+	struct iommufd_viommu *viommu;
+	struct file *filep;
+	u32 veventq_id;
+};
+
+struct selftest_record {
+	struct iommufd_vevent_header header;
+	struct iommu_viommu_event_selftest event;
+};
+
+static int fake_veventq(struct fake_viommu *fake, struct iommufd_ucmd *ucmd,
+			struct iommu_veventq_alloc *cmd, u32 depth)
+{
+	int rc;
+
+	*cmd = (struct iommu_veventq_alloc){
+		.size = sizeof(*cmd),
+		.viommu_id = fake->viommu->obj.id,
+		.type = IOMMU_VEVENTQ_TYPE_SELFTEST,
+		.veventq_depth = depth,
+	};
+	ucmd->ictx = fake->ictx;
+	ucmd->cmd = cmd;
+	ucmd->new_obj = NULL;
+	rc = iommufd_viommu_eventq_alloc(ucmd);
+	/* As the ioctl core does */
+	if (rc && ucmd->new_obj)
+		iommufd_object_abort_and_destroy(fake->ictx, ucmd->new_obj);
+	else if (!rc)
+		iommufd_object_finalize(fake->ictx, ucmd->new_obj);
+	return rc;
+}
+
+static void fake_viommu(struct kunit *test, struct fake_viommu *fake)
+{
+	struct iommufd_object *obj;
+
+	fake->ictx = fake_ctx(test);
+	obj = _iommufd_object_alloc(fake->ictx, sizeof(*fake->viommu),
+				    IOMMUFD_OBJ_VIOMMU);
+	KUNIT_ASSERT_FALSE(test, IS_ERR(obj));
+	fake->viommu = container_of(obj, struct iommufd_viommu, obj);
+	iommufd_viommu_eventq_init(fake->viommu);
+	iommufd_object_finalize(fake->ictx, obj);
+}
+
+static void fake_viommu_put(struct kunit *test, struct fake_viommu *fake)
+{
+	struct iommufd_object *obj = &fake->viommu->obj;
+
+	/* Failed and destroyed queues have let go of it */
+	KUNIT_EXPECT_EQ(test, refcount_read(&obj->users), 1);
+	KUNIT_EXPECT_TRUE(test, list_empty(&fake->viommu->veventqs));
+	xa_erase(&fake->ictx->objects, obj->id);
+	kfree(fake->viommu);
+	fake_ctx_put(test, fake->ictx);
+}
+
+static void fake_viommu_open(struct kunit *test, struct fake_viommu *fake,
+			     u32 depth)
+{
+	struct iommu_veventq_alloc cmd;
+	struct iommufd_ucmd ucmd = {};
+	struct iommufd_eventq *eventq;
+
+	fake_viommu(test, fake);
+	KUNIT_ASSERT_EQ(test, fake_veventq(fake, &ucmd, &cmd, depth), 0);
+	eventq = container_of(ucmd.new_obj, struct iommufd_eventq, obj);
+	fake->filep = take_file(eventq, cmd.out_veventq_fd);
+	fake->veventq_id = cmd.out_veventq_id;
+}
+
+static void fake_viommu_close(struct kunit *test, struct fake_viommu *fake)
+{
+	KUNIT_EXPECT_EQ(test,
+			iommufd_object_remove(fake->ictx, NULL,
+					      fake->veventq_id, 0),
+			-EBUSY);
+	__fput_sync(fake->filep);
+	KUNIT_EXPECT_EQ(test,
+			iommufd_object_remove(fake->ictx, NULL,
+					      fake->veventq_id, 0),
+			0);
+	fake_viommu_put(test, fake);
+}
+
+static int fake_report(struct fake_viommu *fake, u32 virt_id)
+{
+	struct iommu_viommu_event_selftest event = { .virt_id = virt_id };
+
+	return iommufd_viommu_report_event(fake->viommu,
+					   IOMMU_VEVENTQ_TYPE_SELFTEST, &event,
+					   sizeof(event));
+}
+
+static void test_viommu_overflow(struct kunit *test)
+{
+	struct selftest_record buf[8] = {};
+	struct fake_viommu fake;
+	unsigned int i;
+
+	fake_viommu_open(test, &fake, 4);
+	for (i = 0; i < 10; i++)
+		KUNIT_EXPECT_EQ(test, fake_report(&fake, 100 + i), 0);
+
+	/* Four events, and behind them the sequence of the last lost one */
+	KUNIT_EXPECT_EQ(test, read_kernel(fake.filep, buf, sizeof(buf), 0),
+			4 * sizeof(buf[0]) + sizeof(buf[0].header));
+	for (i = 0; i < 4; i++) {
+		KUNIT_EXPECT_EQ(test, buf[i].header.flags, 0);
+		KUNIT_EXPECT_EQ(test, buf[i].header.sequence, i);
+		KUNIT_EXPECT_EQ(test, buf[i].event.virt_id, 100 + i);
+	}
+	KUNIT_EXPECT_EQ(test, buf[4].header.flags,
+			IOMMU_VEVENTQ_FLAG_LOST_EVENTS);
+	KUNIT_EXPECT_EQ(test, buf[4].header.sequence, 9);
+	KUNIT_EXPECT_EQ(test, read_kernel(fake.filep, buf, sizeof(buf), 0), 0);
+
+	/* The depth is whole again: depth and not one more */
+	for (i = 0; i < 5; i++)
+		fake_report(&fake, i);
+	KUNIT_EXPECT_EQ(test, read_kernel(fake.filep, buf, sizeof(buf), 0),
+			4 * sizeof(buf[0]) + sizeof(buf[0].header));
+	KUNIT_EXPECT_EQ(test, buf[0].header.sequence, 10);
+	KUNIT_EXPECT_EQ(test, buf[4].header.sequence, 14);
+	fake_viommu_close(test, &fake);
+}
+
+/* A LOST header that an event has made needless does not appear */
+static void test_viommu_gap(struct kunit *test)
+{
+	struct selftest_record buf[4] = {};
+	struct fake_viommu fake;
+
+	fake_viommu_open(test, &fake, 1);
+	fake_report(&fake, 1);
+	fake_report(&fake, 2);
+	/* Room for the event alone: the header stays, and is readable */
+	KUNIT_EXPECT_EQ(test, read_kernel(fake.filep, buf, sizeof(buf[0]), 0),
+			sizeof(buf[0]));
+	KUNIT_EXPECT_TRUE(test, vfs_poll(fake.filep, NULL) & EPOLLIN);
+	fake_report(&fake, 3);
+	KUNIT_EXPECT_EQ(test, read_kernel(fake.filep, buf, sizeof(buf), 0),
+			sizeof(buf[0]));
+	KUNIT_EXPECT_EQ(test, buf[0].header.flags, 0);
+	KUNIT_EXPECT_EQ(test, buf[0].header.sequence, 2);
+	KUNIT_EXPECT_EQ(test, vfs_poll(fake.filep, NULL), 0);
+	fake_viommu_close(test, &fake);
+}
+
+static void test_viommu_lost_header_fault(struct kunit *test)
+{
+	unsigned long end = user_page_end(test);
+	struct selftest_record buf[4] = {};
+	struct fake_viommu fake;
+
+	fake_viommu_open(test, &fake, 1);
+	fake_report(&fake, 1);
+	fake_report(&fake, 2);
+	/* The event fails, then the header behind it */
+	KUNIT_EXPECT_EQ(test, read_user(fake.filep, end - 8, sizeof(buf)),
+			-EFAULT);
+	KUNIT_EXPECT_EQ(test, read_user(fake.filep, end - 16, sizeof(buf)), 12);
+	KUNIT_EXPECT_EQ(test, read_user(fake.filep, end, sizeof(buf)), -EFAULT);
+	KUNIT_EXPECT_EQ(test, read_kernel(fake.filep, buf, sizeof(buf), 0), 8);
+	KUNIT_EXPECT_EQ(test, buf[0].header.sequence, 1);
+	fake_viommu_close(test, &fake);
+}
+
+static void test_viommu_closed(struct kunit *test)
+{
+	struct fake_viommu fake;
+
+	fake_viommu_open(test, &fake, 2);
+	fake_report(&fake, 1);
+	__fput_sync(fake.filep);
+	/* No driver is told that it reports in vain */
+	KUNIT_EXPECT_EQ(test, fake_report(&fake, 2), 0);
+	KUNIT_EXPECT_EQ(test, fake_report(&fake, 3), 0);
+	KUNIT_EXPECT_EQ(test, fake_report(&fake, 4), 0);
+	KUNIT_EXPECT_EQ(test,
+			iommufd_object_remove(fake.ictx, NULL, fake.veventq_id,
+					      0),
+			0);
+	KUNIT_EXPECT_EQ(test, fake_report(&fake, 5), -EOPNOTSUPP);
+	fake_viommu_put(test, &fake);
+}
+
+static void test_viommu_no_queue(struct kunit *test)
+{
+	struct iommu_viommu_event_selftest event = {};
+	struct fake_viommu fake;
+	int rc;
+
+	fake_viommu_open(test, &fake, 1);
+	rc = iommufd_viommu_report_event(fake.viommu,
+					 IOMMU_VEVENTQ_TYPE_ARM_SMMUV3, &event,
+					 sizeof(event));
+	KUNIT_EXPECT_EQ(test, rc, -EOPNOTSUPP);
+	fake_viommu_close(test, &fake);
+}
+
+/* Each step of the allocation that can fail leaves nothing behind */
+static void test_viommu_failed_alloc(struct kunit *test)
+{
+	struct iommu_veventq_alloc cmd;
+	struct iommufd_ucmd ucmd = {};
+	struct fake_viommu fake;
+
+	fake_viommu(test, &fake);
+	KUNIT_EXPECT_EQ(test, fake_veventq(&fake, &ucmd, &cmd, 0), -EINVAL);
+	KUNIT_EXPECT_EQ(test,
+			fake_veventq(&fake, &ucmd, &cmd, (1 << 19) + 1),
+			-EINVAL);
+	ucmd.ubuffer = (void __user *)user_page_end(test);
+	ucmd.user_size = sizeof(cmd);
+	KUNIT_EXPECT_EQ(test, fake_veventq(&fake, &ucmd, &cmd, 1), -EFAULT);
+	KUNIT_EXPECT_EQ(test, fake_report(&fake, 1), -EOPNOTSUPP);
+	fake_viommu_put(test, &fake);
+
+	/* The second queue of a type fails and does not hurt the first */
+	fake_viommu_open(test, &fake, 1);
+	ucmd = (struct iommufd_ucmd){};
+	KUNIT_EXPECT_EQ(test, fake_veventq(&fake, &ucmd, &cmd, 1), -EEXIST);
+	KUNIT_EXPECT_EQ(test, fake_report(&fake, 1), 0);
+	fake_viommu_close(test, &fake);
+}
+
+static struct kunit_case eventq_cases[] = {
+	KUNIT_CASE(test_order_and_batches),
+	KUNIT_CASE(test_too_small_buffer),
+	KUNIT_CASE(test_failing_copy),
+	KUNIT_CASE(test_empty_rules),
+	KUNIT_CASE(test_waiting_read),
+	KUNIT_CASE(test_waiting_async),
+	KUNIT_CASE(test_waiting_takes_what_is_there),
+	KUNIT_CASE(test_two_readers),
+	KUNIT_CASE(test_contended_reader),
+	KUNIT_CASE(test_answers),
+	KUNIT_CASE(test_poll),
+	KUNIT_CASE(test_file_mode),
+	KUNIT_CASE(test_last_close),
+	KUNIT_CASE(test_failed_publish),
+	KUNIT_CASE(test_viommu_overflow),
+	KUNIT_CASE(test_viommu_gap),
+	KUNIT_CASE(test_viommu_lost_header_fault),
+	KUNIT_CASE(test_viommu_closed),
+	KUNIT_CASE(test_viommu_no_queue),
+	KUNIT_CASE(test_viommu_failed_alloc),
+	{}
+};
+
+static struct kunit_suite eventq_suite = {
+	.name = "iommufd_eventq",
+	.test_cases = eventq_cases,
+};
+
+kunit_test_suite(eventq_suite);
