@@ -99,14 +99,17 @@ static int iopf_reserve_cookie(struct iommufd_iopf_eventq *iopf)
 	return -EAGAIN;
 }
 
-/* The same with the queue lock dropped, when memory was not at hand under it */
+/*
+ * The same with the queue lock dropped, when memory was not at hand under it.
+ * That was at an empty slot, as one that is taken needs none, and the slot stays
+ * empty: only readers fill slots, and they are serialised.
+ */
 static int iopf_reserve_cookie_slow(struct iommufd_iopf_eventq *iopf)
 	__must_hold(&iopf->common.wait.lock)
 {
 	u32 cookie = iopf_next_cookie(iopf->cookie);
 	int rc;
 
-	/* Only readers reserve cookies, and they are serialised */
 	lockdep_assert_held(&iopf->common.readers);
 
 	spin_unlock_irq(&iopf->common.wait.lock);

@@ -4,8 +4,8 @@
  * that alone, and of the vIOMMU class where it needs no hardware. What needs a
  * device that faults is in tools/testing/selftests/iommu/iommufd_eventq.c.
  *
- * The toy class is also the example of Documentation: a ring of numbers, read
- * as u64 each and answered by writing the number back.
+ * The toy class is a ring of numbers, read as u64 each and answered by writing
+ * the number back. It shows how little a class has to bring.
  */
 #include <kunit/test.h>
 #include <linux/anon_inodes.h>
@@ -486,7 +486,7 @@ static void test_two_readers(struct kunit *test)
 		toy_open(test, toy, &toy_ops, IOMMU_EVENTQ_ALLOC_WAIT_READ);
 	struct reader readers[2] = {};
 	struct task_struct *tasks[2];
-	const u64 total = 2000;
+	const u64 total = 500;
 	unsigned int i;
 	u64 next = 1;
 
