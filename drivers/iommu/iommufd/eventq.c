@@ -58,7 +58,8 @@ static void iommufd_eventq_unlock_readers(struct iommufd_eventq *eventq)
  * Copy out whole records until the buffer is full or nothing is queued. That
  * nothing is queued is found under the same hold of the queue lock that settled
  * the last chunk, so a short read means that a later record comes with a
- * wake-up of its own, which edge-triggered readers count on.
+ * wake-up of its own, which edge-triggered readers count on. If the read has to
+ * be short with records left, that is made up for by a wake-up here.
  */
 static ssize_t iommufd_eventq_copy_out(struct iommufd_eventq *eventq,
 				       struct iov_iter *to)
@@ -80,13 +81,14 @@ static ssize_t iommufd_eventq_copy_out(struct iommufd_eventq *eventq,
 		settled = ops->settle(eventq, chunk, rc, copied);
 		done += settled;
 		if (unlikely(settled < rc)) {
-			/* Some waiter may have seen the queue without them */
-			if (eventq->queued)
-				iommufd_eventq_wake(eventq);
 			rc = -EFAULT;
 			break;
 		}
 	}
+	/* After a fault, waiters may have seen the queue without its records */
+	if (eventq->queued &&
+	    (rc == -EFAULT || (done && iov_iter_count(to))))
+		iommufd_eventq_wake(eventq);
 	spin_unlock_irq(&eventq->wait.lock);
 
 	return done ?: rc;
@@ -172,8 +174,6 @@ static ssize_t iommufd_eventq_write_iter(struct kiocb *iocb,
 	ssize_t done = 0;
 	int rc = 0;
 
-	if (!ops->answer)
-		return -EINVAL;
 	if (iocb->ki_pos)
 		return -ESPIPE;
 	if (iov_iter_count(from) % ops->answer_size)
@@ -242,13 +242,20 @@ static void iommufd_eventq_show_fdinfo(struct seq_file *m, struct file *filep)
 	eventq->ops->show_fdinfo(eventq, m);
 }
 
+#define IOMMUFD_EVENTQ_FOPS					\
+	.owner = THIS_MODULE,					\
+	.read_iter = iommufd_eventq_read_iter,			\
+	.poll = iommufd_eventq_poll,				\
+	.release = iommufd_eventq_release,			\
+	.show_fdinfo = iommufd_eventq_show_fdinfo
+
 static const struct file_operations iommufd_eventq_fops = {
-	.owner = THIS_MODULE,
-	.read_iter = iommufd_eventq_read_iter,
+	IOMMUFD_EVENTQ_FOPS,
+};
+
+static const struct file_operations iommufd_eventq_answered_fops = {
+	IOMMUFD_EVENTQ_FOPS,
 	.write_iter = iommufd_eventq_write_iter,
-	.poll = iommufd_eventq_poll,
-	.release = iommufd_eventq_release,
-	.show_fdinfo = iommufd_eventq_show_fdinfo,
 };
 
 /**
@@ -257,7 +264,7 @@ static const struct file_operations iommufd_eventq_fops = {
  * @ops: its class
  * @flags: IOMMU_EVENTQ_ALLOC_* flags, checked by the caller
  *
- * From here on the class may add records. Nothing needs undoing.
+ * From here on the class may add records. iommufd_eventq_teardown() undoes it.
  *
  * Context: Process context.
  */
@@ -271,6 +278,17 @@ void iommufd_eventq_setup(struct iommufd_eventq *eventq,
 	eventq->wait_reads = flags & IOMMU_EVENTQ_ALLOC_WAIT_READ;
 	mutex_init(&eventq->readers);
 	init_waitqueue_head(&eventq->wait);
+}
+
+/**
+ * iommufd_eventq_teardown() - Undo iommufd_eventq_setup()
+ * @eventq: the queue; its file is closed for good or was never made
+ *
+ * Context: Process context.
+ */
+void iommufd_eventq_teardown(struct iommufd_eventq *eventq)
+{
+	mutex_destroy(&eventq->readers);
 }
 
 /**
@@ -301,15 +319,16 @@ int iommufd_eventq_publish(struct iommufd_eventq *eventq,
 	/*
 	 * .open never runs for this file, so what stream_open() does is done
 	 * here: a stream has no position, and reads and writes can be in flight
-	 * at once. None of them waits under FMODE_NOWAIT.
+	 * at once. With IOCB_NOWAIT none of them waits.
 	 */
 	filep = anon_inode_getfile_fmode(eventq->ops->file_name,
-					 &iommufd_eventq_fops, eventq, O_RDWR,
+					 eventq->ops->answer ?
+						 &iommufd_eventq_answered_fops :
+						 &iommufd_eventq_fops,
+					 eventq, O_RDWR,
 					 FMODE_STREAM | FMODE_NOWAIT);
 	if (IS_ERR(filep))
 		return PTR_ERR(filep);
-	if (!eventq->ops->answer)
-		filep->f_mode &= ~FMODE_CAN_WRITE;
 
 	eventq->ictx = ucmd->ictx;
 	iommufd_ctx_get(eventq->ictx);

@@ -68,8 +68,9 @@ struct iommufd_eventq;
  *          at its head in their order, return the size in bytes of the former.
  *          Called with the queue lock held and interrupts off.
  * @answer: carry out one answer. Return -EINVAL if there is nothing that it
- *          answers. Called in process context without locks. NULL if the class
- *          takes no answers; its file then cannot be written.
+ *          answers. @answer is aligned to 8 bytes if @answer_size is a
+ *          multiple of that. Called in process context without locks. NULL if
+ *          the class takes no answers; its file then cannot be written.
  * @close: the file is gone for good and iommufd_eventq::closed set: finish every
  *         record. Called once, in process context without locks, also when the
  *         allocation of the queue fails after its file was made.
@@ -105,8 +106,7 @@ struct iommufd_eventq_ops {
  * @wait: pollers and waiting readers. Its lock is the queue lock: it protects
  *        the members below and all that the class says it does.
  * @queued: number of records that a read can deliver; changed under the queue
- *          lock through iommufd_eventq_add() and by @stage, @settle and
- *          whoever takes records out
+ *          lock by iommufd_eventq_add() and iommufd_eventq_remove()
  * @closed: the file was closed for good: nobody will read or answer
  */
 struct iommufd_eventq {
@@ -132,9 +132,16 @@ static inline void iommufd_eventq_assert_locked(struct iommufd_eventq *eventq)
 static inline void iommufd_eventq_wake(struct iommufd_eventq *eventq)
 {
 	iommufd_eventq_assert_locked(eventq);
-	/* A waiter is added and looks at @queued under the same lock */
+	/* Waiters are added under this lock, and look at @queued after that */
 	if (waitqueue_active(&eventq->wait))
 		wake_up_locked_poll(&eventq->wait, EPOLLIN | EPOLLRDNORM);
+}
+
+/* As iommufd_eventq_add(), for when there is nobody who has to be woken */
+static inline void __iommufd_eventq_add(struct iommufd_eventq *eventq)
+{
+	iommufd_eventq_assert_locked(eventq);
+	WRITE_ONCE(eventq->queued, eventq->queued + 1);
 }
 
 /**
@@ -148,7 +155,7 @@ static inline void iommufd_eventq_wake(struct iommufd_eventq *eventq)
  */
 static inline void iommufd_eventq_add(struct iommufd_eventq *eventq)
 {
-	WRITE_ONCE(eventq->queued, eventq->queued + 1);
+	__iommufd_eventq_add(eventq);
 	iommufd_eventq_wake(eventq);
 }
 
@@ -168,6 +175,7 @@ static inline void iommufd_eventq_remove(struct iommufd_eventq *eventq,
 
 void iommufd_eventq_setup(struct iommufd_eventq *eventq,
 			  const struct iommufd_eventq_ops *ops, u32 flags);
+void iommufd_eventq_teardown(struct iommufd_eventq *eventq);
 int iommufd_eventq_publish(struct iommufd_eventq *eventq,
 			   struct iommufd_ucmd *ucmd, u32 *out_fd,
 			   size_t cmd_len);

@@ -175,8 +175,9 @@ static void iopf_take(struct iommufd_iopf_eventq *iopf,
 }
 
 /*
- * Answer a group that was taken. The device is there until its attachment ends,
- * which waits for this, and the attachment until its count is given back.
+ * Answer a group that was taken. The attachment, and the device if it is the
+ * last one of its group, is there until the count is given back: the end of the
+ * attachment waits for that.
  */
 static void iopf_respond(struct iommufd_iopf_eventq *iopf,
 			 struct iopf_group *group,
@@ -192,7 +193,10 @@ static void iopf_respond(struct iommufd_iopf_eventq *iopf,
 	spin_lock_irq(&iopf->common.wait.lock);
 	wake = !--handle->nr_answering && handle->detached;
 	spin_unlock_irq(&iopf->common.wait.lock);
-	/* By its address only: it may be gone */
+	/*
+	 * By its address only: it may be gone. No barrier is needed, as the
+	 * waiter looks under the same lock under which the count went down.
+	 */
 	if (wake)
 		wake_up_var(&handle->nr_answering);
 }
@@ -264,9 +268,10 @@ static ssize_t iopf_stage(struct iommufd_eventq *eventq, size_t room,
 			rc = -EINVAL;
 			break;
 		}
-		if (size > iopf->records_size - staged) {
-			if (staged)
-				break;
+		/* The lock is held for one page of records, or one large group */
+		if (staged && staged + size > PAGE_SIZE)
+			break;
+		if (size > iopf->records_size) {
 			rc = iopf_grow_records(iopf, size);
 			if (rc)
 				break;
@@ -281,12 +286,16 @@ static ssize_t iopf_stage(struct iommufd_eventq *eventq, size_t room,
 		}
 		if (staged)
 			break;
-		if (rc == -ENOMEM)
+		if (rc == -ENOMEM) {
 			rc = iopf_reserve_cookie_slow(iopf);
-		else
-			cond_resched_lock(&eventq->wait.lock);
-		if (rc && rc != -EAGAIN)
-			break;
+			if (rc)
+				break;
+		} else {
+			spin_unlock_irq(&eventq->wait.lock);
+			cond_resched();
+			spin_lock_irq(&eventq->wait.lock);
+			rc = 0;
+		}
 	}
 
 	*chunk = iopf->records;
@@ -303,7 +312,7 @@ static void iopf_withdraw(struct iommufd_iopf_eventq *iopf, u32 cookie)
 		return;
 	iopf_take_cookie(iopf, group);
 	list_move(&group->node, &iopf->pending);
-	WRITE_ONCE(iopf->common.queued, iopf->common.queued + 1);
+	__iommufd_eventq_add(&iopf->common);
 }
 
 static size_t iopf_settle(struct iommufd_eventq *eventq, const void *chunk,
@@ -375,8 +384,13 @@ static void iopf_close(struct iommufd_eventq *eventq)
 
 static void iopf_show_fdinfo(struct iommufd_eventq *eventq, struct seq_file *m)
 {
-	seq_printf(m, "outstanding:\t%u\n",
-		   READ_ONCE(to_iopf_eventq(eventq)->nr_outstanding));
+	unsigned int nr_outstanding;
+
+	spin_lock_irq(&eventq->wait.lock);
+	nr_outstanding = to_iopf_eventq(eventq)->nr_outstanding;
+	spin_unlock_irq(&eventq->wait.lock);
+
+	seq_printf(m, "outstanding:\t%u\n", nr_outstanding);
 }
 
 static const struct iommufd_eventq_ops iopf_eventq_ops = {
@@ -444,7 +458,7 @@ void iommufd_iopf_eventq_destroy(struct iommufd_object *obj)
 	/* What is left is the reserved cookie */
 	xa_destroy(&iopf->cookies);
 	kvfree(iopf->records);
-	mutex_destroy(&iopf->common.readers);
+	iommufd_eventq_teardown(&iopf->common);
 }
 
 /**
@@ -456,7 +470,9 @@ void iommufd_iopf_eventq_destroy(struct iommufd_object *obj)
  * here, since nobody could ever answer it (PCIe 10.4.2.1).
  *
  * The caller keeps the promise of io-pgfault: no group of an attachment is
- * reported any more once iommufd_iopf_detach() was called for it.
+ * reported any more once iommufd_iopf_detach() was called for it. That it holds
+ * while a domain is replaced is up to the IOMMU core and the driver, who flush
+ * what was reported through the old attachment.
  *
  * Context: Process context, may sleep on locks of io-pgfault.
  * Return: 0, the group is taken care of.

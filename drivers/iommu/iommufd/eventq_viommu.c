@@ -19,7 +19,6 @@
 #include <linux/list.h>
 #include <linux/mm.h>
 #include <linux/seq_file.h>
-#include <linux/sizes.h>
 #include <linux/slab.h>
 #include <linux/spinlock.h>
 #include <uapi/linux/iommufd.h>
@@ -29,7 +28,7 @@
 #include "iommufd_test.h"
 
 /* More than the event queue of any hardware there is holds (SMMUv3: 2^19) */
-#define VIOMMU_EVENTQ_MAX_DEPTH SZ_512K
+#define VIOMMU_EVENTQ_MAX_DEPTH (512 * 1024)
 
 /*
  * The type of a queue decides the size of its payload, and nothing else.
@@ -136,7 +135,7 @@ static void viommu_event_lose(struct iommufd_viommu_eventq *veventq)
 	veventq->lost_sequence = veventq->sequence;
 	if (!veventq->lost_pending && !veventq->common.closed) {
 		veventq->lost_pending = true;
-		WRITE_ONCE(veventq->common.queued, veventq->common.queued + 1);
+		__iommufd_eventq_add(&veventq->common);
 	}
 }
 
@@ -285,6 +284,12 @@ static const struct iommufd_eventq_ops viommu_eventq_ops = {
 	.show_fdinfo = viommu_show_fdinfo,
 };
 
+static bool viommu_has_eventq(struct iommufd_viommu *viommu, u32 type)
+{
+	guard(spinlock_irq)(&viommu->veventqs_lock);
+	return viommu_find_eventq(viommu, type);
+}
+
 /* Let reports find the queue; one queue per type and vIOMMU */
 static int viommu_link_eventq(struct iommufd_viommu_eventq *veventq,
 			      struct iommufd_viommu *viommu)
@@ -335,6 +340,12 @@ int iommufd_viommu_eventq_alloc(struct iommufd_ucmd *ucmd)
 	if (IS_ERR(viommu))
 		return PTR_ERR(viommu);
 
+	/* Before anything is allocated; linking has the last word */
+	if (viommu_has_eventq(viommu, cmd->type)) {
+		rc = -EEXIST;
+		goto out_put_viommu;
+	}
+
 	veventq = __iommufd_object_alloc_ucmd(ucmd, veventq,
 					      IOMMUFD_OBJ_VEVENTQ, common.obj);
 	if (IS_ERR(veventq)) {
@@ -342,6 +353,7 @@ int iommufd_viommu_eventq_alloc(struct iommufd_ucmd *ucmd)
 		goto out_put_viommu;
 	}
 
+	iommufd_eventq_setup(&veventq->common, &viommu_eventq_ops, cmd->flags);
 	veventq->type = cmd->type;
 	veventq->depth = cmd->veventq_depth;
 	veventq->stride = sizeof(struct iommufd_vevent_header) + size;
@@ -351,7 +363,6 @@ int iommufd_viommu_eventq_alloc(struct iommufd_ucmd *ucmd)
 		rc = -ENOMEM;
 		goto out_put_viommu;
 	}
-	iommufd_eventq_setup(&veventq->common, &viommu_eventq_ops, cmd->flags);
 
 	rc = viommu_link_eventq(veventq, viommu);
 	if (rc)
@@ -385,7 +396,7 @@ void iommufd_viommu_eventq_destroy(struct iommufd_object *obj)
 		refcount_dec(&viommu->obj.users);
 	}
 	kvfree(veventq->ring);
-	mutex_destroy(&veventq->common.readers);
+	iommufd_eventq_teardown(&veventq->common);
 }
 
 /**
