@@ -1,0 +1,38 @@
+# SPDX-License-Identifier: GPL-2.0
+# What a user can run. Each target names the steps of harness/ that it takes;
+# how a step is done stands there, not here.
+
+# Read by the steps, and kept from the makes of the kernel (see run.sh).
+export KSRC T V SIGNOFF JOBS
+
+RUN := @harness/run.sh
+
+.PHONY: help demo check check-stock tree series shell clean distclean
+.NOTPARALLEL:
+
+help:
+	@cat harness/help.txt
+
+demo:
+	$(RUN) setup base tree demo
+
+check:
+	$(RUN) setup base tree check
+
+check-stock:
+	$(RUN) setup base check-stock
+
+tree:
+	$(RUN) setup base tree
+
+series:
+	$(RUN) setup base tree series
+
+shell:
+	$(RUN) setup base tree shell
+
+clean:
+	$(RUN) clean
+
+distclean:
+	$(RUN) distclean

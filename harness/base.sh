@@ -1,0 +1,169 @@
+#!/bin/sh
+# SPDX-License-Identifier: GPL-2.0
+# Puts the pristine base kernel into build/base: a copy of the user's KSRC, or
+# Debian's signed source package, without touching the machine's apt set-up.
+# build/base.from says what it is; it is written last, so it also says that
+# build/base is whole.
+. "$(dirname "$0")/lib.sh"
+
+suite=trixie-backports
+package=linux-source-7.3
+keyring=/usr/share/keyrings/debian-archive-keyring.gpg
+apt_dir=$BUILD/apt
+dest=$BUILD/base
+
+use_ksrc='KSRC=/path/to/linux uses a 7.3 tree of your own'
+
+check_tree()
+{
+	[ -f "$1/Makefile" ] || die "$1 is no kernel source tree (it lacks a Makefile)"
+	[ -f "$1/drivers/iommu/iommufd/Kconfig" ] ||
+		die "$1 is no kernel source tree (it lacks drivers/iommu/iommufd)"
+	v=$(sed -n 's/^VERSION = //p; s/^PATCHLEVEL = //p' "$1/Makefile" | paste -sd.)
+	[ "$v" = 7.3 ] || die "$1 is Linux $v, the series is against 7.3"
+	[ -f "$1/drivers/iommu/iommufd/eventq.c" ] ||
+		die "$1 has no drivers/iommu/iommufd/eventq.c, so it is no pristine 7.3"
+	[ ! -f "$1/drivers/iommu/iommufd/eventq_iopf.c" ] ||
+		die "$1 has our event queues already, a pristine 7.3 is needed"
+}
+
+# $1: the new tree, $2: its description for base.from
+land()
+{
+	rm -rf "$BUILD/base.from" "$BUILD/base.old"
+	[ ! -e "$dest" ] || mv "$dest" "$BUILD/base.old"
+	mv "$1" "$dest"
+	echo "$2" >"$BUILD/base.from.new"
+	mv "$BUILD/base.from.new" "$BUILD/base.from"
+	rm -rf "$BUILD/base.old"
+}
+
+# ---- the user's tree
+
+# Of a git tree only what git tracks, so no build output comes along.
+ksrc_files()
+{
+	if [ -e "$1/.git" ] && git -C "$1" ls-files -z 2>/dev/null; then
+		return
+	fi
+	(cd "$1" && find . -name .git -prune -o \( -type f -o -type l \) -print0)
+}
+
+# Changes whenever a file of the tree was touched.
+ksrc_state()
+{
+	(cd "$1" && xargs -0 stat -c '%n %s %y' <"$2" 2>/dev/null) | sha256sum | cut -c1-16
+}
+
+from_ksrc()
+{
+	[ -d "$1" ] || die "KSRC=$1 is no directory"
+	src=$(cd "$1" && pwd -P)
+	check_tree "$src"
+	[ "$src" != "$dest" ] || return 0
+	ksrc_files "$src" >"$BUILD/ksrc.list"
+	from="KSRC $src, state $(ksrc_state "$src" "$BUILD/ksrc.list")"
+	if [ "$from" = "$(cat "$BUILD/base.from" 2>/dev/null)" ]; then
+		rm -f "$BUILD/ksrc.list"
+		return 0
+	fi
+	say "copying the base kernel from $src"
+	rm -rf "$dest.new"
+	mkdir "$dest.new"
+	# A file that git tracks but the user deleted is not there to copy.
+	tar -C "$src" --null --no-recursion --ignore-failed-read -T "$BUILD/ksrc.list" -cf - 2>/dev/null |
+		tar -C "$dest.new" -xf - || die "copying $src failed"
+	rm -f "$BUILD/ksrc.list"
+	[ ! -f "$dest.new/.config" ] && [ ! -d "$dest.new/include/config" ] ||
+		make -s -C "$dest.new" mrproper || die "cannot clean the copy of $src"
+	check_tree "$dest.new"
+	land "$dest.new" "$from"
+}
+
+# ---- Debian's package
+
+private_apt()
+{
+	apt-get -q -oDir::Etc::SourceList="$apt_dir/sources.list" \
+		-oDir::Etc::SourceParts=/dev/null \
+		-oDir::State="$apt_dir/state" \
+		-oDir::State::status="$apt_dir/status" \
+		-oDir::Cache="$apt_dir/cache" \
+		-oAPT::Sandbox::User= -oAPT::Update::Error-Mode=any \
+		-oAcquire::Retries=2 -oAcquire::http::Timeout=30 "$@"
+}
+
+# The places this machine has its own Debian packages from.
+mirrors()
+{
+	apt-get update --print-uris 2>/dev/null |
+		sed -n "s,^'\([^']*/debian\)/*/dists/[^/]*/InRelease'.*,\1,p" | awk '!seen[$0]++'
+}
+
+# Reads the package lists of the first mirror that has the suite.
+read_lists()
+{
+	[ -f "$keyring" ] || die "$keyring is missing (Debian package debian-archive-keyring)"
+	rm -rf "$apt_dir"
+	mkdir -p "$apt_dir/state/lists/partial" "$apt_dir/cache/archives/partial"
+	: >"$apt_dir/status"
+	for m in $(mirrors); do
+		echo "deb [signed-by=$keyring] $m $suite main" >"$apt_dir/sources.list"
+		if private_apt update >"$apt_dir/log" 2>&1; then
+			return 0
+		fi
+	done
+	[ ! -s "$apt_dir/log" ] || grep '^[EW]:' "$apt_dir/log" | tail -n 2 >&2
+	die "cannot read Debian's suite $suite through this machine's mirrors (no network?); $use_ksrc"
+}
+
+download()
+{
+	read_lists
+	private_apt --print-uris download "$package" >/dev/null 2>&1 ||
+		die "there is no package $package in Debian's suite $suite; $use_ksrc"
+	rm -rf "$BUILD/dl.new"
+	mkdir "$BUILD/dl.new"
+	(cd "$BUILD/dl.new" && private_apt download "$package") ||
+		die "the download of $package failed; $use_ksrc"
+	mkdir -p "$BUILD/dl"
+	mv "$BUILD/dl.new/$package"_*.deb "$BUILD/dl/"
+	rm -rf "$BUILD/dl.new" "$apt_dir"
+}
+
+downloaded()
+{
+	find "$BUILD/dl" -name "${package}_*.deb" 2>/dev/null | head -n 1
+}
+
+# The archive is streamed through: xz notices when it ends too early.
+unpack()
+{
+	rm -rf "$dest.new"
+	mkdir "$dest.new"
+	dpkg-deb --fsys-tarfile "$1" | tar -xOf - "./usr/src/$package.tar.xz" |
+		tar -C "$dest.new" --strip-components=1 -xJf -
+}
+
+from_debian()
+{
+	[ -n "$(downloaded)" ] || {
+		say "downloading $package from Debian's suite $suite"
+		download
+	}
+	deb=$(downloaded)
+	say "unpacking ${deb##*/}"
+	unpack "$deb" || {
+		rm -rf "$deb" "$dest.new"
+		die "$deb was damaged and is removed: run this again"
+	}
+	check_tree "$dest.new"
+	land "$dest.new" "Debian ${deb##*/}"
+}
+
+if [ -n "${KSRC:-}" ]; then
+	from_ksrc "$KSRC"
+elif [ ! -f "$BUILD/base.from" ]; then
+	from_debian
+fi
+say "base kernel: $(cat "$BUILD/base.from")"

@@ -1,0 +1,55 @@
+#!/bin/sh
+# SPDX-License-Identifier: GPL-2.0
+# Boots a kernel of build/out with one job for the guest, and ends when the
+# guest does or its time is up. The console goes to a log file; to the
+# terminal if the job is "shell". Exit status: that of the job, 124 if there
+# was no end to it.
+# usage: boot.sh tree|base plain|debug JOB LOG SECONDS [kernel parameter...]
+. "$(dirname "$0")/lib.sh"
+
+kernel=$BUILD/out/$1-$2/arch/x86/boot/bzImage
+initrd=$BUILD/out/$1-initramfs.gz
+job=$3
+variant=$2
+log=$4
+limit=$5
+shift 5
+
+limited=
+need qemu-system-x86_64 qemu-system-x86
+[ -f "$kernel" ] || die "there is no kernel ${kernel#"$BUILD/"} to boot"
+
+qemu()
+{
+	$limited qemu-system-x86_64 -accel tcg,thread=multi -cpu max -machine q35 -smp 2 -m 3G \
+		-nodefaults -nographic -no-reboot -kernel "$kernel" -initrd "$initrd" \
+		-append "console=ttyS0 loglevel=1 panic=-1 oops=panic panic_console_replay \
+hugepages=600 log_buf_len=8M eventq.job=$job $append" "$@"
+}
+
+append="kunit.enable=0 $*"
+if [ "$job" = shell ]; then
+	echo "Ctrl-A X ends the guest; the test programs are in /tests"
+	qemu -serial mon:stdio
+	exit
+fi
+
+# $1: what went wrong. The console's last lines mostly say why.
+no_end()
+{
+	tr -d '\r' <"$log" | tail -n 20 | sed 's/^/  console: /' >&2
+	echo "error: the guest ($variant kernel, job $job) $1; its console is in $log" >&2
+	exit 124
+}
+
+: >"$log"
+ended=0
+limited="timeout --foreground -k 5 $limit"
+qemu -serial "file:$log" </dev/null >"$log.qemu" 2>&1 || ended=$?
+status=$(tr -d '\r' <"$log" | sed -n 's/^=eventq= status \([0-9]*\)$/\1/p' | tail -n 1)
+[ -z "$status" ] || exit "$status"
+case $ended in
+124 | 137) no_end "did not end within $limit seconds" ;;
+0) no_end "died" ;;
+*) die "qemu failed: $(tail -n 1 "$log.qemu")" ;;
+esac

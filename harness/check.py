@@ -1,0 +1,320 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: GPL-2.0
+"""Runs the tests and counts. Which units there are, what each must show, and the
+comparison with harness/expected/ stand here; reading results is in tap.py, and
+building and booting are the scripts beside.
+
+usage: check.py check [name] | check-stock
+"""
+import os
+import re
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import tap
+from tap import Case
+
+HARNESS = Path(__file__).resolve().parent
+BUILD = Path(os.environ.get("EVENTQ_BUILD") or HARNESS.parent / "build")
+EXPECTED = HARNESS / "expected"
+OUT = BUILD / "out"
+VARIANTS = ("plain", "debug")
+UPSTREAM = ("iommufd", "iommufd_fail_nth")
+SAMPLE = "iommufd_eventq_vmm"
+# A boot that takes longer hangs; the debug kernel is slow without KVM.
+SECONDS = {"plain": 300, "debug": 1500}
+
+
+def say(text):
+    start = int(os.environ.get("EVENTQ_START") or time.time())
+    print(f"[{int(time.time()) - start:4d} s] {text}", flush=True)
+
+
+def script(name, *args, **kw):
+    return subprocess.run([str(HARNESS / name), *args], check=False, **kw)
+
+
+class BuildFailed(Exception):
+    pass
+
+
+def build(name, *args):
+    """A build script says itself what is wrong, here it only counts."""
+    done = script(name, *args, stderr=subprocess.PIPE, text=True, errors="replace")
+    sys.stderr.write(done.stderr)
+    if done.returncode:
+        raise BuildFailed((done.stderr.strip().splitlines() or [f"{name} failed"])[-1])
+
+
+# ---- lists of harness/expected
+
+def read_list(name):
+    """Lines `first rest`, with # comments."""
+    path = EXPECTED / name
+    lines = path.read_text().splitlines() if path.exists() else []
+    return [line.split(None, 1) for line in lines if line.strip() and line[0] != "#"]
+
+
+def known_splat(block):
+    """Is it one that the stock kernel makes too? Spaces in a pattern of the
+    list match any space, line ends included."""
+    for line in (EXPECTED / "known-splats.list").read_text().splitlines():
+        if not line.strip() or line.startswith("#"):
+            continue
+        pattern = line.split("  ")[0].strip()
+        if re.search(pattern, block, re.S):
+            return True
+    return False
+
+
+def compare(cases, wanted):
+    """Cases whose verdict is another one than stock's fail; the others pass."""
+    result, left = [], dict(wanted)
+    for case in cases:
+        stock = left.pop(case.name, "nothing")
+        if case.verdict == stock:
+            result.append(case._replace(verdict="pass", reason=""))
+        else:
+            result.append(Case(case.name, "fail", f"stock: {stock}, here: {case.verdict}"
+                               + (f" ({case.reason})" if case.reason else "")))
+    return result + [Case(n, "fail", f"stock: {v}, here: did not run") for n, v in left.items()]
+
+
+def excuse(unit, cases):
+    """Known failures count as skipped, and fail when they no longer fail."""
+    known = {tuple(x[:2]): " ".join(x[2:]) for x in
+             ([u, *rest.split(None, 1)] for u, rest in read_list("known-failures.list"))}
+    result = []
+    for case in cases:
+        why = known.get((unit, case.name))
+        if why is not None and case.verdict == "fail":
+            case = case._replace(verdict="skip", reason="known failure: " + why)
+        elif why is not None and case.verdict == "pass":
+            case = case._replace(verdict="fail", reason="passes, yet is in known-failures.list")
+        result.append(case)
+    return result
+
+
+# ---- one boot
+
+class Boot:
+    """Boots a kernel with a job; what it printed is kept in build/out/log."""
+
+    def __init__(self, tree, variant, job, *parameters):
+        (OUT / "log").mkdir(parents=True, exist_ok=True)
+        self.log = OUT / "log" / f"{tree}-{variant}-{job.split(',')[0]}{'-kunit' if parameters else ''}.log"
+        done = script("boot.sh", tree, variant, job, str(self.log), str(SECONDS[variant]),
+                      *parameters, stderr=subprocess.PIPE, text=True, errors="replace")
+        self.status, self.stderr = done.returncode, done.stderr
+        self.sections = self.read()
+
+    def read(self):
+        """The console by sections: what came before the job is `boot`."""
+        sections, now = {"boot": []}, "boot"
+        text = self.log.read_text(errors="replace") if self.log.exists() else ""
+        for line in text.replace("\r", "").splitlines():
+            if line.startswith("=eventq= "):
+                now = line.split()[1]
+                sections[now] = []
+            else:
+                sections[now].append(line)
+        return sections
+
+    def whole(self):
+        """Did the guest reach its end? If not, the boot is a failed case."""
+        if "status" in self.sections:
+            return []
+        sys.stderr.write(self.stderr)
+        return [Case("(boot)", "fail", (self.stderr.strip().splitlines() or ["no end"])[-1])]
+
+    def kernel_log(self):
+        """All that the kernel said; the ring holds again what the console saw
+        while booting."""
+        if "dmesg" in self.sections:
+            return self.sections["dmesg"] + self.sections.get("leaks", [])
+        return [line for lines in self.sections.values() for line in lines]
+
+    def quiet(self):
+        """One case: the kernel log has no line that nobody may cause."""
+        bad = [b for b in tap.splats(self.kernel_log()) if not known_splat(b)]
+        if not bad:
+            return [Case("(kernel log)", "pass", "")]
+        return [Case(f"(kernel log {n})", "fail", f"{block}\n  in {self.log}")
+                for n, block in enumerate(dict.fromkeys(bad[:10]), 1)]
+
+
+def exit_case(boot, cases):
+    """A program that fails without a failing case says so by its status."""
+    if boot.status not in (0, 4, 124) and all(c.verdict != "fail" for c in cases):
+        return [Case("(exit)", "fail", f"exit status {boot.status}")]
+    return []
+
+
+# ---- units
+
+def some(cases):
+    return cases or [Case("(tests)", "fail", "no test ran")]
+
+
+def unit_harness():
+    done = script("test-harness.sh", stdout=subprocess.PIPE, text=True)
+    cases = tap.parse(done.stdout.splitlines())
+    return some(cases)
+
+
+def unit_kunit_um():
+    build("kunit-um.sh")
+    log = (OUT / "kunit-um.log").read_text(errors="replace").splitlines()
+    text = tap.strip_stamps(log)
+    bad = [Case("(kernel log)", "fail", b) for b in tap.splats(text)]
+    return some(tap.parse(text)) + (bad or [Case("(kernel log)", "pass", "")])
+
+
+def prepare(tree, variant):
+    build("kernel.sh", tree, variant)
+    build("programs.sh", tree)
+    build("initramfs.sh", tree)
+
+
+def unit_kunit(variant):
+    prepare("tree", variant)
+    boot = Boot("tree", variant, "none", "kunit.enable=1", "kunit.autorun=1")
+    cases = tap.parse(tap.strip_stamps(boot.sections.get("dmesg", [])))
+    return boot.whole() + some(cases) + boot.quiet()
+
+
+def run_program(tree, variant, program):
+    boot = Boot(tree, variant, program)
+    cases = tap.parse(boot.sections.get("output", []))
+    return boot, cases
+
+
+def unit_upstream(variant, program):
+    prepare("tree", variant)
+    name = f"{program}.{variant}.list"
+    wanted = [(case, verdict) for verdict, case in read_list(name)]
+    if not wanted:
+        return [Case("(list)", "fail", f"harness/expected/{name} is missing: make check-stock")]
+    boot, cases = run_program("tree", variant, program)
+    return boot.whole() + compare(cases, wanted) + boot.quiet()
+
+
+def unit_ours(variant, program):
+    prepare("tree", variant)
+    boot, cases = run_program("tree", variant, program)
+    cases = boot.whole() + some(cases)
+    return cases + exit_case(boot, cases) + boot.quiet()
+
+
+def unit_sample(variant):
+    prepare("tree", variant)
+    boot = Boot("tree", variant, f"{SAMPLE},--mock")
+    ok = boot.status == 0
+    lines = [x for x in boot.sections.get("output", []) if x.strip()]
+    reason = "" if ok else f"exit status {boot.status}: " + "; ".join(lines[-3:])
+    return boot.whole() + [Case("--mock", "pass" if ok else "fail", reason)] + boot.quiet()
+
+
+def our_programs():
+    tests = BUILD / "tree/tools/testing/selftests/iommu"
+    return sorted(p.stem for p in tests.glob("iommufd_eventq*.c"))
+
+
+def units():
+    """All units, the cheap first, each a name and what runs it."""
+    result = {"harness": unit_harness, "kunit-um": unit_kunit_um}
+    for v in VARIANTS:
+        result[f"{v}:kunit"] = lambda v=v: unit_kunit(v)
+        if (BUILD / "tree/samples/iommufd").exists():
+            result[f"{v}:{SAMPLE}"] = lambda v=v: unit_sample(v)
+        for p in our_programs():
+            result[f"{v}:{p}"] = lambda v=v, p=p: unit_ours(v, p)
+        for p in UPSTREAM:
+            result[f"{v}:{p}"] = lambda v=v, p=p: unit_upstream(v, p)
+    return result
+
+
+def chosen(name):
+    """The units of T=name: one unit, a program on each kernel, or a kernel's."""
+    every = units()
+    if not name:
+        return every
+    picked = {u: f for u, f in every.items() if name == u or name in u.split(":")}
+    if not picked:
+        sys.exit(f"error: there is no test {name}; there are: {' '.join(every)}")
+    return picked
+
+
+def check(name):
+    count = {"pass": 0, "fail": 0, "skip": 0}
+    failures = []
+    for unit, run in chosen(name).items():
+        say(f"{unit} ...")
+        try:
+            cases = run()
+        except BuildFailed as problem:
+            cases = [Case("(build)", "fail", str(problem))]
+        cases = excuse(unit, cases)
+        here = {v: sum(c.verdict == v for c in cases) for v in count}
+        for case in cases:
+            count[case.verdict] += 1
+            if case.verdict != "pass":
+                print(f"  {case.verdict.upper()} {unit} {case.name}: {case.reason}", flush=True)
+            if case.verdict == "fail":
+                failures.append(f"{unit} {case.name}")
+        say(f"{unit}: {here['pass']} passed, {here['fail']} failed"
+            + (f", {here['skip']} skipped" if here["skip"] else ""))
+    if failures:
+        print("failed:\n  " + "\n  ".join(failures))
+    print(f"{count['pass']} passed, {count['fail']} failed"
+          + (f", {count['skip']} skipped" if count["skip"] else ""))
+    return 1 if count["fail"] else 0
+
+
+# ---- the stock kernel
+
+def write_list(program, variant, cases, base):
+    text = [f"# Verdicts of upstream's {program} on the stock kernel ({variant}), base:",
+            f"# {base}", "# Made by `make check-stock`; nothing else may be here."]
+    path = EXPECTED / f"{program}.{variant}.list"
+    new = path.with_suffix(".new")
+    new.write_text("\n".join(text + [f"{c.verdict} {c.name}" for c in cases]) + "\n")
+    new.replace(path)
+
+
+def check_stock():
+    base = (BUILD / "base.from").read_text().strip()
+    bad = 0
+    for variant in VARIANTS:
+        prepare("base", variant)
+        for program in UPSTREAM:
+            boot, cases = run_program("base", variant, program)
+            if boot.whole() or not cases:
+                sys.exit(f"error: {program} did not end on the stock {variant} kernel, "
+                         f"see {boot.log}")
+            write_list(program, variant, cases, base)
+            count = {v: sum(c.verdict == v for c in cases) for v in ("pass", "fail", "skip")}
+            say(f"stock {variant} {program}: " + ", ".join(f"{n} {v}" for v, n in count.items()))
+            for block in tap.splats(boot.kernel_log()):
+                known = known_splat(block)
+                bad += not known
+                print(f"  {'known' if known else 'NEW'} noise: {block}")
+    return 1 if bad else 0
+
+
+def main():
+    # Ctrl-C ends us at once, and what runs below us with it.
+    signal.signal(signal.SIGINT, lambda *_: sys.exit(130))
+    try:
+        if sys.argv[1] == "check":
+            return check(sys.argv[2] if len(sys.argv) > 2 else None)
+        return check_stock()
+    except BuildFailed as problem:
+        return f"error: {problem}"
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,19 @@
+#!/bin/sh
+# SPDX-License-Identifier: GPL-2.0
+# Builds our kernel, boots it and shows what the sample VMM saw in it.
+. "$(dirname "$0")/lib.sh"
+
+log=$BUILD/out/demo.log
+
+"$HARNESS/kernel.sh" tree plain
+"$HARNESS/programs.sh" tree
+"$HARNESS/initramfs.sh" tree
+say "booting it under QEMU and running samples/iommufd"
+status=0
+"$HARNESS/boot.sh" tree plain iommufd_eventq_vmm,--mock "$log" 120 || status=$?
+echo
+"$HARNESS/output.sh" "$log" output
+if [ "$status" != 0 ]; then
+	die "the sample ended with status $status, its console is in $log"
+fi
+say "done"

@@ -1,0 +1,53 @@
+#!/bin/sh
+# SPDX-License-Identifier: GPL-2.0
+# Installs the Debian packages that are missing. Does nothing, and needs no
+# network and no rights, where none is. Never removes a package of the user's:
+# so gcc-multilib, which excludes every cross compiler, is not asked for.
+. "$(dirname "$0")/lib.sh"
+
+packages='build-essential flex bison libelf-dev libssl-dev bc cpio
+liburing-dev libcap-dev qemu-system-x86 busybox-static git python3 perl
+xz-utils debian-archive-keyring ca-certificates'
+
+installed()
+{
+	[ "$(dpkg-query -W -f '${db:Status-Status}' "$1" 2>/dev/null)" = installed ]
+}
+
+# On another system we can only say what it lacks.
+check_commands()
+{
+	for c in gcc make flex bison bc cpio qemu-system-x86_64 busybox git perl xz; do
+		command -v "$c" >/dev/null ||
+			die "$c is missing, and this is no Debian where I could install it"
+	done
+}
+
+if ! command -v dpkg-query >/dev/null; then
+	check_commands
+	exit 0
+fi
+
+missing=
+for p in $packages; do
+	installed "$p" || missing="$missing $p"
+done
+[ -n "$missing" ] || exit 0
+
+say "installing:$missing"
+if [ "$(id -u)" = 0 ]; then
+	as_root=
+elif command -v sudo >/dev/null; then
+	as_root=sudo
+else
+	die "these Debian packages are missing, and there is neither root nor sudo to install them:$missing"
+fi
+# shellcheck disable=SC2086 # both are lists of words
+{
+	$as_root apt-get -q update ||
+		die "apt-get update failed: is there a network?"
+	$as_root env DEBIAN_FRONTEND=noninteractive apt-get -q -y \
+		-o Dpkg::Use-Pty=0 --no-remove --no-install-recommends install $missing ||
+		die "apt-get could not install, without removing others:$missing"
+}
+say "packages installed"
