@@ -188,6 +188,7 @@ void iommufd_iopf_attach_init(struct iommufd_attach_handle *handle,
 			      struct iommufd_device *idev);
 void iommufd_iopf_detach(struct iommufd_hw_pagetable *hwpt,
 			 struct iommufd_attach_handle *handle);
+void iommufd_iopf_test_set_cookie(struct iommufd_eventq *eventq, u32 cookie);
 
 /* vIOMMU events, eventq_viommu.c */
 int iommufd_viommu_eventq_alloc(struct iommufd_ucmd *ucmd);

@@ -559,3 +559,16 @@ void iommufd_iopf_detach(struct iommufd_hw_pagetable *hwpt,
 
 	wait_var_event(&handle->nr_answering, !iopf_is_answering(iopf, handle));
 }
+
+#if IS_ENABLED(CONFIG_IOMMUFD_EVENTQ_KUNIT_TEST)
+/* Set the last cookie handed out, for tests of what happens when it wraps */
+void iommufd_iopf_test_set_cookie(struct iommufd_eventq *eventq, u32 cookie)
+{
+	struct iommufd_iopf_eventq *iopf = to_iopf_eventq(eventq);
+
+	if (iopf->reserved)
+		xa_erase_irq(&iopf->cookies, iopf->cookie);
+	iopf->reserved = false;
+	iopf->cookie = cookie;
+}
+#endif

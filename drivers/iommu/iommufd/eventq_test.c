@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
  * KUnit tests of the event queue core, through a queue class that exists for
- * that alone, and of the vIOMMU class where it needs no hardware. What needs a
- * device that faults is in tools/testing/selftests/iommu/iommufd_eventq.c.
+ * that alone, and of the real classes where user space cannot reach: a device
+ * made of nothing, counters that wrap. The rest of what they do is tested through
+ * the uAPI, by tools/testing/selftests/iommu/iommufd_eventq.c.
  *
  * The toy class is a ring of numbers, read as u64 each and answered by writing
  * the number back. It shows how little a class has to bring.
@@ -922,6 +923,176 @@ static void test_viommu_failed_alloc(struct kunit *test)
 	fake_viommu_close(test, &fake);
 }
 
+/* A device that faults, attached to a domain with a real fault queue */
+struct fake_faulter {
+	struct iommufd_ctx *ictx;
+	struct iommufd_eventq *eventq;
+	struct file *filep;
+	u32 fault_id;
+
+	struct device dev;
+	struct dev_iommu dev_iommu;
+	struct iommu_device iommu_dev;
+	struct iommu_fault_param param;
+	unsigned int nr_answers[IOMMU_PAGE_RESP_FAILURE + 1];
+
+	struct iommufd_hw_pagetable hwpt;
+	struct iommu_domain domain;
+	struct iommufd_attach_handle handle;
+};
+
+#define FAKE_DEV_ID 42
+
+static void fake_page_response(struct device *dev, struct iopf_fault *evt,
+			       struct iommu_page_response *msg)
+{
+	container_of(dev, struct fake_faulter, dev)->nr_answers[msg->code]++;
+}
+
+static const struct iommu_ops fake_iommu_ops = {
+	.page_response = fake_page_response,
+};
+
+static struct fake_faulter *fake_faulter(struct kunit *test)
+{
+	struct fake_faulter *fake =
+		kunit_kzalloc(test, sizeof(*fake), GFP_KERNEL);
+	struct iommu_fault_alloc cmd = { .size = sizeof(cmd) };
+	struct iommufd_ucmd ucmd = { .cmd = &cmd };
+	struct iommufd_device *idev;
+
+	KUNIT_ASSERT_NOT_NULL(test, fake);
+	fake->ictx = fake_ctx(test);
+	ucmd.ictx = fake->ictx;
+	KUNIT_ASSERT_EQ(test, iommufd_iopf_eventq_alloc(&ucmd), 0);
+	iommufd_object_finalize(fake->ictx, ucmd.new_obj);
+	fake->eventq = container_of(ucmd.new_obj, struct iommufd_eventq, obj);
+	fake->filep = take_file(fake->eventq, cmd.out_fault_fd);
+	fake->fault_id = cmd.out_fault_id;
+
+	fake->iommu_dev.ops = &fake_iommu_ops;
+	fake->dev_iommu.iommu_dev = &fake->iommu_dev;
+	fake->dev.iommu = &fake->dev_iommu;
+	mutex_init(&fake->param.lock);
+	refcount_set(&fake->param.users, 1);
+	fake->param.dev = &fake->dev;
+
+	fake->hwpt.iopf_eventq = fake->eventq;
+	fake->domain.iommufd_hwpt = &fake->hwpt;
+	fake->handle.handle.domain = &fake->domain;
+	/* The device leaves the group that it attached; others stay */
+	idev = kzalloc_obj(*idev);
+	KUNIT_ASSERT_NOT_NULL(test, idev);
+	idev->obj.id = FAKE_DEV_ID;
+	iommufd_iopf_attach_init(&fake->handle, idev);
+	kfree(idev);
+	return fake;
+}
+
+static void fake_fault(struct kunit *test, struct fake_faulter *fake)
+{
+	struct iopf_group *group = kzalloc_obj(*group);
+
+	KUNIT_ASSERT_NOT_NULL(test, group);
+	INIT_LIST_HEAD(&group->faults);
+	INIT_LIST_HEAD(&group->pending_node);
+	list_add(&group->last_fault.list, &group->faults);
+	group->last_fault.fault.prm.flags = IOMMU_FAULT_PAGE_REQUEST_LAST_PAGE;
+	group->fault_count = 1;
+	group->attach_handle = &fake->handle.handle;
+	group->fault_param = &fake->param;
+	refcount_inc(&fake->param.users);
+	KUNIT_EXPECT_EQ(test, iommufd_iopf_report(group), 0);
+}
+
+/* Read one fault and return its cookie, 0 if there is none */
+static u32 fake_read(struct kunit *test, struct fake_faulter *fake)
+{
+	struct iommu_hwpt_pgfault fault = {};
+	ssize_t rc = read_kernel(fake->filep, &fault, sizeof(fault), 0);
+
+	if (rc != sizeof(fault))
+		return 0;
+	KUNIT_EXPECT_EQ(test, fault.dev_id, FAKE_DEV_ID);
+	return fault.cookie;
+}
+
+static ssize_t fake_answer(struct fake_faulter *fake, u32 cookie)
+{
+	struct iommu_hwpt_page_response response = { .cookie = cookie };
+
+	return write_kernel(fake->filep, &response, sizeof(response));
+}
+
+static void fake_faulter_close(struct kunit *test, struct fake_faulter *fake)
+{
+	__fput_sync(fake->filep);
+	/* Every group was answered and freed */
+	KUNIT_EXPECT_EQ(test, refcount_read(&fake->param.users), 1);
+	KUNIT_EXPECT_EQ(test,
+			iommufd_object_remove(fake->ictx, NULL, fake->fault_id,
+					      0),
+			0);
+	fake_ctx_put(test, fake->ictx);
+}
+
+static void test_iopf_cookie_wrap(struct kunit *test)
+{
+	static const u32 expected[] = { U32_MAX - 1, U32_MAX, 1, 2 };
+	struct fake_faulter *fake = fake_faulter(test);
+	unsigned int i;
+
+	iommufd_iopf_test_set_cookie(fake->eventq, U32_MAX - 2);
+	for (i = 0; i < ARRAY_SIZE(expected); i++) {
+		fake_fault(test, fake);
+		KUNIT_EXPECT_EQ(test, fake_read(test, fake), expected[i]);
+	}
+	/* Neither 0 nor the cookie that is handed out next is anybody's */
+	KUNIT_EXPECT_EQ(test, fake_answer(fake, 0), -EINVAL);
+	KUNIT_EXPECT_EQ(test, fake_answer(fake, 3), -EINVAL);
+	for (i = 0; i < ARRAY_SIZE(expected); i++)
+		KUNIT_EXPECT_EQ(test, fake_answer(fake, expected[i]), 8);
+	KUNIT_EXPECT_EQ(test, fake->nr_answers[IOMMU_PAGE_RESP_SUCCESS], 4);
+	fake_faulter_close(test, fake);
+}
+
+/* A wrapped counter steps over cookies in use, however many there are */
+static void test_iopf_cookie_in_use(struct kunit *test)
+{
+	struct fake_faulter *fake = fake_faulter(test);
+	const unsigned int nr = 300;
+	unsigned int i;
+
+	for (i = 1; i <= nr; i++) {
+		fake_fault(test, fake);
+		KUNIT_EXPECT_EQ(test, fake_read(test, fake), i);
+	}
+	iommufd_iopf_test_set_cookie(fake->eventq, U32_MAX);
+	fake_fault(test, fake);
+	KUNIT_EXPECT_EQ(test, fake_read(test, fake), nr + 1);
+	for (i = 1; i <= nr + 1; i++)
+		KUNIT_EXPECT_EQ(test, fake_answer(fake, i), 8);
+	KUNIT_EXPECT_EQ(test, fake->nr_answers[IOMMU_PAGE_RESP_SUCCESS],
+			nr + 1);
+	fake_faulter_close(test, fake);
+}
+
+static void test_iopf_detach(struct kunit *test)
+{
+	struct fake_faulter *fake = fake_faulter(test);
+	u32 cookie;
+
+	fake_fault(test, fake);
+	fake_fault(test, fake);
+	cookie = fake_read(test, fake);
+	KUNIT_EXPECT_NE(test, cookie, 0);
+	iommufd_iopf_detach(&fake->hwpt, &fake->handle);
+	KUNIT_EXPECT_EQ(test, fake->nr_answers[IOMMU_PAGE_RESP_INVALID], 2);
+	KUNIT_EXPECT_EQ(test, fake_read(test, fake), 0);
+	KUNIT_EXPECT_EQ(test, fake_answer(fake, cookie), -EINVAL);
+	fake_faulter_close(test, fake);
+}
+
 static struct kunit_case eventq_cases[] = {
 	KUNIT_CASE(test_order_and_batches),
 	KUNIT_CASE(test_too_small_buffer),
@@ -944,6 +1115,9 @@ static struct kunit_case eventq_cases[] = {
 	KUNIT_CASE(test_viommu_closed),
 	KUNIT_CASE(test_viommu_no_queue),
 	KUNIT_CASE(test_viommu_failed_alloc),
+	KUNIT_CASE(test_iopf_cookie_wrap),
+	KUNIT_CASE(test_iopf_cookie_in_use),
+	KUNIT_CASE(test_iopf_detach),
 	{}
 };
 
