@@ -187,7 +187,12 @@ def unit_kunit(variant):
 
 
 def run_program(tree, variant, program):
+    """Cases have time limits of their own, which a machine that is busy with
+    other things can miss: that says nothing of the kernel, so it may try again."""
     boot = Boot(tree, variant, program)
+    if any("terminated by timeout" in line for line in boot.sections.get("output", [])):
+        say(f"{program} ran into a time limit, trying once more")
+        boot = Boot(tree, variant, program)
     cases = tap.parse(boot.sections.get("output", []))
     return boot, cases
 
