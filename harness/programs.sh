@@ -10,7 +10,7 @@ src=$BUILD/$1
 headers=$BUILD/out/$1-headers
 out=$BUILD/out/$1-programs
 
-state="$("$HARNESS/tree-id.sh" "$1") $("$HARNESS/tree-id.sh" base) $(sha1sum <"$0")"
+state="$("$HARNESS/tree-id.sh" "$1") $("$HARNESS/tree-id.sh" base) $(cat "$0" "$HARNESS/patient.h" | sha1sum)"
 [ "$state" != "$(cat "$out/stamp" 2>/dev/null)" ] || exit 0
 
 # $1: result, then sources and flags
@@ -23,13 +23,14 @@ compile()
 		die "$result does not compile"
 }
 
-# $1: tree, then names of selftest programs in it
+# $1: tree, $2: flag, then names of selftest programs in the tree
 selftests()
 {
 	tests=$1/tools/testing/selftests
-	shift
+	flag=$2
+	shift 2
 	for name; do
-		compile "$name" -I "$tests" "$tests/iommu/$name.c"
+		compile "$name" "$flag" -I "$tests" "$tests/iommu/$name.c"
 	done
 }
 
@@ -46,10 +47,10 @@ make -C "$src" O="$headers" ARCH=x86_64 -s headers >"$headers/log" 2>&1 ||
 	die "make headers failed in build/$1: $(tail -n 1 "$headers/log")"
 rm -rf "$out.new"
 mkdir -p "$out.new"
-selftests "$BUILD/base" iommufd iommufd_fail_nth
+selftests "$BUILD/base" "-include$HARNESS/patient.h" iommufd iommufd_fail_nth
 if [ "$1" = tree ]; then
 	# shellcheck disable=SC2046 # a list of names
-	selftests "$src" $(our_selftests)
+	selftests "$src" -Wall $(our_selftests)
 	if [ -d "$src/samples/iommufd" ]; then
 		compile iommufd_eventq_vmm -I "$src/drivers/iommu/iommufd" "$src"/samples/iommufd/*.c
 	fi
