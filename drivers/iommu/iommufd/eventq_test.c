@@ -147,6 +147,39 @@ static void fake_ctx_put(struct kunit *test, struct iommufd_ctx *ictx)
 	xa_destroy(&ictx->objects);
 }
 
+/* Address of the end of a user page, behind which nothing can be accessed */
+static unsigned long user_page_end(struct kunit *test)
+{
+	unsigned long uaddr;
+
+	uaddr = kunit_vm_mmap(test, NULL, 0, 2 * PAGE_SIZE,
+			      PROT_READ | PROT_WRITE,
+			      MAP_ANONYMOUS | MAP_PRIVATE, 0);
+	KUNIT_ASSERT_NE_MSG(test, uaddr, 0, "no user memory");
+	KUNIT_ASSERT_LT(test, uaddr, (unsigned long)TASK_SIZE);
+	/* A hole would be filled by the next mapping */
+	KUNIT_ASSERT_EQ(test,
+			kunit_vm_mmap(test, NULL, uaddr + PAGE_SIZE, PAGE_SIZE,
+				      PROT_NONE,
+				      MAP_ANONYMOUS | MAP_PRIVATE | MAP_FIXED,
+				      0),
+			uaddr + PAGE_SIZE);
+	return uaddr + PAGE_SIZE;
+}
+
+/* An ioctl as the ioctl core would hand it on, from a user who has memory */
+static struct iommufd_ucmd fake_ucmd(struct kunit *test,
+				     struct iommufd_ctx *ictx, void *cmd,
+				     u32 size)
+{
+	return (struct iommufd_ucmd){
+		.ictx = ictx,
+		.ubuffer = (void __user *)(user_page_end(test) - PAGE_SIZE),
+		.user_size = size,
+		.cmd = cmd,
+	};
+}
+
 /* Keep the file of a queue, and give its descriptor back */
 static struct file *take_file(struct iommufd_eventq *eventq, u32 fd)
 {
@@ -159,15 +192,20 @@ static struct file *take_file(struct iommufd_eventq *eventq, u32 fd)
 static struct file *toy_open(struct kunit *test, struct toy_eventq *toy,
 			     const struct iommufd_eventq_ops *ops, u32 flags)
 {
-	struct iommufd_ucmd ucmd = { .ictx = fake_ctx(test) };
+	struct iommufd_ctx *ictx = fake_ctx(test);
+	u64 reply = 0;
+	struct iommufd_ucmd ucmd =
+		fake_ucmd(test, ictx, &reply, sizeof(reply));
 	u32 fd;
 
-	test->priv = ucmd.ictx;
+	test->priv = ictx;
 	memset(toy, 0, sizeof(*toy));
 	refcount_set(&toy->common.obj.users, 1);
 	iommufd_eventq_setup(&toy->common, ops, flags);
 	KUNIT_ASSERT_EQ(test,
-			iommufd_eventq_publish(&toy->common, &ucmd, &fd, 0), 0);
+			iommufd_eventq_publish(&toy->common, &ucmd, &fd,
+					       sizeof(reply)),
+			0);
 	return take_file(&toy->common, fd);
 }
 
@@ -225,20 +263,6 @@ static ssize_t write_kernel(struct file *filep, void *buf, size_t len)
 	init_sync_kiocb(&kiocb, filep);
 	iov_iter_kvec(&iter, ITER_SOURCE, &vec, 1, len);
 	return filep->f_op->write_iter(&kiocb, &iter);
-}
-
-/* Address of the end of a user page, behind which nothing is mapped */
-static unsigned long user_page_end(struct kunit *test)
-{
-	unsigned long uaddr;
-
-	uaddr = kunit_vm_mmap(test, NULL, 0, 2 * PAGE_SIZE,
-			      PROT_READ | PROT_WRITE,
-			      MAP_ANONYMOUS | MAP_PRIVATE, 0);
-	KUNIT_ASSERT_NE_MSG(test, uaddr, 0, "no user memory");
-	KUNIT_ASSERT_LT(test, uaddr, (unsigned long)TASK_SIZE);
-	KUNIT_ASSERT_EQ(test, vm_munmap(uaddr + PAGE_SIZE, PAGE_SIZE), 0);
-	return uaddr + PAGE_SIZE;
 }
 
 static void test_order_and_batches(struct kunit *test)
@@ -669,13 +693,14 @@ static void test_last_close(struct kunit *test)
 static void test_failed_publish(struct kunit *test)
 {
 	struct toy_eventq *toy = kunit_kzalloc(test, sizeof(*toy), GFP_KERNEL);
-	struct iommufd_ucmd ucmd = { .ictx = fake_ctx(test), .user_size = 16 };
 	u64 reply[2] = {};
+	struct iommufd_ucmd ucmd =
+		fake_ucmd(test, fake_ctx(test), reply, sizeof(reply));
 	u32 fd;
 	int free_fd;
 
-	ucmd.ubuffer = (void __user *)(user_page_end(test) - 8);
-	ucmd.cmd = reply;
+	/* Half of the reply does not fit into the page */
+	ucmd.ubuffer += PAGE_SIZE - 8;
 	test->priv = ucmd.ictx;
 	refcount_set(&toy->common.obj.users, 1);
 	iommufd_eventq_setup(&toy->common, &toy_ops, 0);
@@ -706,8 +731,9 @@ struct selftest_record {
 };
 
 static int fake_veventq(struct fake_viommu *fake, struct iommufd_ucmd *ucmd,
-			struct iommu_veventq_alloc *cmd, u32 depth)
+			u32 depth)
 {
+	struct iommu_veventq_alloc *cmd = ucmd->cmd;
 	int rc;
 
 	*cmd = (struct iommu_veventq_alloc){
@@ -716,8 +742,6 @@ static int fake_veventq(struct fake_viommu *fake, struct iommufd_ucmd *ucmd,
 		.type = IOMMU_VEVENTQ_TYPE_SELFTEST,
 		.veventq_depth = depth,
 	};
-	ucmd->ictx = fake->ictx;
-	ucmd->cmd = cmd;
 	ucmd->new_obj = NULL;
 	rc = iommufd_viommu_eventq_alloc(ucmd);
 	/* As the ioctl core does */
@@ -757,11 +781,12 @@ static void fake_viommu_open(struct kunit *test, struct fake_viommu *fake,
 			     u32 depth)
 {
 	struct iommu_veventq_alloc cmd;
-	struct iommufd_ucmd ucmd = {};
 	struct iommufd_eventq *eventq;
+	struct iommufd_ucmd ucmd;
 
 	fake_viommu(test, fake);
-	KUNIT_ASSERT_EQ(test, fake_veventq(fake, &ucmd, &cmd, depth), 0);
+	ucmd = fake_ucmd(test, fake->ictx, &cmd, sizeof(cmd));
+	KUNIT_ASSERT_EQ(test, fake_veventq(fake, &ucmd, depth), 0);
 	eventq = container_of(ucmd.new_obj, struct iommufd_eventq, obj);
 	fake->filep = take_file(eventq, cmd.out_veventq_fd);
 	fake->veventq_id = cmd.out_veventq_id;
@@ -901,24 +926,23 @@ static void test_viommu_no_queue(struct kunit *test)
 static void test_viommu_failed_alloc(struct kunit *test)
 {
 	struct iommu_veventq_alloc cmd;
-	struct iommufd_ucmd ucmd = {};
+	struct iommufd_ucmd ucmd;
 	struct fake_viommu fake;
 
 	fake_viommu(test, &fake);
-	KUNIT_EXPECT_EQ(test, fake_veventq(&fake, &ucmd, &cmd, 0), -EINVAL);
-	KUNIT_EXPECT_EQ(test,
-			fake_veventq(&fake, &ucmd, &cmd, (1 << 19) + 1),
+	ucmd = fake_ucmd(test, fake.ictx, &cmd, sizeof(cmd));
+	KUNIT_EXPECT_EQ(test, fake_veventq(&fake, &ucmd, 0), -EINVAL);
+	KUNIT_EXPECT_EQ(test, fake_veventq(&fake, &ucmd, (1 << 19) + 1),
 			-EINVAL);
-	ucmd.ubuffer = (void __user *)user_page_end(test);
-	ucmd.user_size = sizeof(cmd);
-	KUNIT_EXPECT_EQ(test, fake_veventq(&fake, &ucmd, &cmd, 1), -EFAULT);
+	ucmd.ubuffer += PAGE_SIZE;
+	KUNIT_EXPECT_EQ(test, fake_veventq(&fake, &ucmd, 1), -EFAULT);
 	KUNIT_EXPECT_EQ(test, fake_report(&fake, 1), -EOPNOTSUPP);
 	fake_viommu_put(test, &fake);
 
 	/* The second queue of a type fails and does not hurt the first */
 	fake_viommu_open(test, &fake, 1);
-	ucmd = (struct iommufd_ucmd){};
-	KUNIT_EXPECT_EQ(test, fake_veventq(&fake, &ucmd, &cmd, 1), -EEXIST);
+	ucmd = fake_ucmd(test, fake.ictx, &cmd, sizeof(cmd));
+	KUNIT_EXPECT_EQ(test, fake_veventq(&fake, &ucmd, 1), -EEXIST);
 	KUNIT_EXPECT_EQ(test, fake_report(&fake, 1), 0);
 	fake_viommu_close(test, &fake);
 }
@@ -958,12 +982,12 @@ static struct fake_faulter *fake_faulter(struct kunit *test)
 	struct fake_faulter *fake =
 		kunit_kzalloc(test, sizeof(*fake), GFP_KERNEL);
 	struct iommu_fault_alloc cmd = { .size = sizeof(cmd) };
-	struct iommufd_ucmd ucmd = { .cmd = &cmd };
 	struct iommufd_device *idev;
+	struct iommufd_ucmd ucmd;
 
 	KUNIT_ASSERT_NOT_NULL(test, fake);
 	fake->ictx = fake_ctx(test);
-	ucmd.ictx = fake->ictx;
+	ucmd = fake_ucmd(test, fake->ictx, &cmd, sizeof(cmd));
 	KUNIT_ASSERT_EQ(test, iommufd_iopf_eventq_alloc(&ucmd), 0);
 	iommufd_object_finalize(fake->ictx, ucmd.new_obj);
 	fake->eventq = container_of(ucmd.new_obj, struct iommufd_eventq, obj);
