@@ -20,7 +20,7 @@ check:
 	$(RUN) setup base tree check
 
 check-stock:
-	$(RUN) setup base check-stock
+	$(RUN) setup base tree check-stock
 
 tree:
 	$(RUN) setup base tree

@@ -1,14 +1,14 @@
 #!/bin/sh
 # SPDX-License-Identifier: GPL-2.0
-# Boots a kernel of build/out with one job for the guest, and ends when the
-# guest does or its time is up. The console goes to a log file; to the
-# terminal if the job is "shell". Exit status: that of the job, 124 if there
-# was no end to it.
+# Boots a kernel of build/out with one job for the guest (see guest/init), and
+# ends when the guest does or its time is up. The console goes to a log file; to
+# the terminal if the job is "shell". Exit status: that of the last program of
+# the job that failed, 124 if there was no end to it.
 # usage: boot.sh tree|base plain|debug JOB LOG SECONDS [kernel parameter...]
 . "$(dirname "$0")/lib.sh"
 
 kernel=$BUILD/out/$1-$2/arch/x86/boot/bzImage
-initrd=$BUILD/out/$1-initramfs.gz
+initrd=$BUILD/out/initramfs.gz
 job=$3
 variant=$2
 log=$4

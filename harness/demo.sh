@@ -6,8 +6,8 @@
 log=$BUILD/out/demo.log
 
 "$HARNESS/kernel.sh" tree plain
-"$HARNESS/programs.sh" tree
-"$HARNESS/initramfs.sh" tree
+"$HARNESS/programs.sh" sample
+"$HARNESS/initramfs.sh"
 say "booting it under QEMU and running samples/iommufd"
 status=0
 "$HARNESS/boot.sh" tree plain iommufd_eventq_vmm,--mock "$log" 120 || status=$?

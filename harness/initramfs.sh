@@ -1,14 +1,12 @@
 #!/bin/sh
 # SPDX-License-Identifier: GPL-2.0
-# Packs busybox, the guest's init and the programs of a tree into
-# build/out/TREE-initramfs.gz, all that a guest gets to see.
-# usage: initramfs.sh tree|base
+# Packs busybox, what guest/ holds, and the programs that were built into
+# build/out/initramfs.gz: all that a guest gets to see.
 . "$(dirname "$0")/lib.sh"
 
 need busybox busybox-static
 need cpio cpio
-programs=$BUILD/out/$1-programs
-image=$BUILD/out/$1-initramfs.gz
+image=$BUILD/out/initramfs.gz
 root=$image.root
 
 ! readelf -l "$(command -v busybox)" | grep -q INTERP ||
@@ -17,8 +15,12 @@ rm -rf "$root"
 mkdir -p "$root/bin" "$root/tests"
 cp "$(command -v busybox)" "$root/bin/busybox"
 cp "$HARNESS/guest/init" "$root/init"
-find "$programs" -type f -perm -u+x -exec cp {} "$root/tests" \;
-chmod 755 "$root/init" "$root/bin/busybox"
+for programs in "$BUILD/out/selftests" "$BUILD/out/sample"; do
+	[ ! -d "$programs" ] ||
+		find "$programs" -type f -perm -u+x -exec cp {} "$root/tests" \;
+done
+find "$HARNESS/guest" -name 'test-*' -exec cp {} "$root/tests" \;
+chmod 755 "$root/init" "$root/bin/busybox" "$root"/tests/*
 (cd "$root" && find . | cpio -o -H newc -R 0:0 --quiet) | gzip -1 >"$image.new"
 mv "$image.new" "$image"
 rm -rf "$root"

@@ -1,60 +1,36 @@
 #!/bin/sh
 # SPDX-License-Identifier: GPL-2.0
-# Builds, static, what runs in the guest, into build/out/TREE-programs:
-# upstream's selftests, always from the sources of the base; from build/tree
-# our selftests and the sample. All see the uapi headers of the tree under test.
-# usage: programs.sh tree|base
+# Builds what runs in the guest, by programs.mk: the selftests into
+# build/out/selftests, or the sample into build/out/sample.
+# usage: programs.sh selftests|sample
 . "$(dirname "$0")/lib.sh"
 
-src=$BUILD/$1
-headers=$BUILD/out/$1-headers
-out=$BUILD/out/$1-programs
+headers=$BUILD/out/headers
+out=$BUILD/out/$1
+log=$out.log
 
-state="$("$HARNESS/tree-id.sh" "$1") $("$HARNESS/tree-id.sh" base) $(cat "$0" "$HARNESS/patient.h" | sha1sum)"
+state="$("$HARNESS/tree-id.sh" tree) $("$HARNESS/tree-id.sh" base) $(cat "$HARNESS"/programs.* "$HARNESS/patient.h" | sha1sum)"
+
+# The uapi headers of the tree, as a program sees them.
+install_headers()
+{
+	[ "$state" != "$(cat "$headers/stamp" 2>/dev/null)" ] || return 0
+	mkdir -p "$headers"
+	make -C "$BUILD/tree" O="$headers" ARCH=x86_64 -s -j"$JOBS" headers >"$headers/log" 2>&1 ||
+		die "make headers failed in build/tree: $(tail -n 1 "$headers/log")"
+	echo "$state" >"$headers/stamp"
+}
+
 [ "$state" != "$(cat "$out/stamp" 2>/dev/null)" ] || exit 0
-
-# $1: result, then sources and flags
-compile()
-{
-	result=$1
-	shift
-	gcc -O2 -Wall -Wno-unused-function -D_GNU_SOURCE= -static \
-		-ffile-prefix-map="$BUILD/"= -isystem "$headers/usr/include" -o "$out.new/$result" "$@" -luring -lcap -lpthread ||
-		die "$result does not compile"
-}
-
-# $1: tree, $2: flag, then names of selftest programs in the tree
-selftests()
-{
-	tests=$1/tools/testing/selftests
-	flag=$2
-	shift 2
-	for name; do
-		compile "$name" "$flag" -I "$tests" "$tests/iommu/$name.c"
-	done
-}
-
-our_selftests()
-{
-	for file in "$src"/tools/testing/selftests/iommu/iommufd_eventq*.c; do
-		[ ! -f "$file" ] || basename "$file" .c
-	done
-}
-
-say "building the test programs of build/$1"
-mkdir -p "$headers"
-make -C "$src" O="$headers" ARCH=x86_64 -s headers >"$headers/log" 2>&1 ||
-	die "make headers failed in build/$1: $(tail -n 1 "$headers/log")"
+say "building the $1"
+install_headers
 rm -rf "$out.new"
 mkdir -p "$out.new"
-selftests "$BUILD/base" "-include$HARNESS/patient.h" iommufd iommufd_fail_nth
-if [ "$1" = tree ]; then
-	# shellcheck disable=SC2046 # a list of names
-	selftests "$src" -Wall $(our_selftests)
-	if [ -d "$src/samples/iommufd" ]; then
-		compile iommufd_eventq_vmm -I "$src/drivers/iommu/iommufd" "$src"/samples/iommufd/*.c
-	fi
-fi
+make -f "$HARNESS/programs.mk" -s -j"$JOBS" --output-sync "$1" BASE="$BUILD/base" \
+	SRC="$BUILD/tree" HEADERS="$headers" HARNESS="$HARNESS" OUT="$out.new" >"$log" 2>&1 || {
+	grep -E 'error:|warning:|\*\*\*' "$log" | head -n 10 >&2
+	die "the $1 do not compile, see $log"
+}
 echo "$state" >"$out.new/stamp"
 rm -rf "$out"
 mv "$out.new" "$out"

@@ -2,11 +2,12 @@
 # SPDX-License-Identifier: GPL-2.0
 # Installs the Debian packages that are missing. Does nothing, and needs no
 # network and no rights, where none is. Never removes a package of the user's:
-# so gcc-multilib, which excludes every cross compiler, is not asked for.
+# so gcc-multilib, which excludes every cross compiler, is not asked for: two
+# of the packages that it brings will do to build 32-bit programs.
 . "$(dirname "$0")/lib.sh"
 
 packages='build-essential flex bison libelf-dev libssl-dev bc cpio
-liburing-dev libcap-dev qemu-system-x86 busybox-static git python3 perl
+libc6-dev-i386 liburing-dev libcap-dev qemu-system-x86 busybox-static git python3 perl
 xz-utils debian-archive-keyring ca-certificates'
 
 installed()

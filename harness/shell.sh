@@ -5,6 +5,7 @@
 
 : "${VARIANT:=plain}"
 "$HARNESS/kernel.sh" tree "$VARIANT"
-"$HARNESS/programs.sh" tree
-"$HARNESS/initramfs.sh" tree
+"$HARNESS/programs.sh" selftests
+"$HARNESS/programs.sh" sample
+"$HARNESS/initramfs.sh"
 exec "$HARNESS/boot.sh" tree "$VARIANT" shell /dev/null 0

@@ -248,6 +248,28 @@ test_damaged_package_is_fetched_again()
 
 # ---- the tree
 
+# The base is packed by gitpack.py, and git must find no fault with it: files of
+# every size class of a pack entry, twins, a link, an odd name.
+test_base_in_git_is_sound()
+{
+	fake_project
+	for size in 0 1 15 16 2047 2048 262144 300000; do
+		head -c "$size" /dev/zero | tr '\0' 'x' >"linux/size $size"
+	done
+	cp linux/README linux/TWIN
+	ln -s README linux/link
+	chmod +x linux/README
+	works base
+	works tree
+	works in_tree fsck --strict --no-dangling
+	[ -z "$(in_tree status --porcelain)" ]
+	in_tree archive refs/heads/base >base.tar
+	mkdir unpacked
+	tar -xf base.tar -C unpacked
+	diff -r --no-dereference unpacked linux
+	[ -x unpacked/README ] && [ ! -x unpacked/TWIN ] && [ -L unpacked/link ]
+}
+
 test_tree_has_one_commit_per_step()
 {
 	fake_project

@@ -9,10 +9,13 @@ usage: tree.py tree|series
 import os
 import re
 import shutil
+import stat
 import subprocess
 import sys
 import time
 from pathlib import Path
+
+from gitpack import Pack
 
 ROOT = Path(__file__).resolve().parent.parent
 BUILD = Path(os.environ.get("EVENTQ_BUILD") or ROOT / "build")
@@ -66,60 +69,35 @@ def say(text):
 
 # ---- the base as the first commit
 
-def base_files():
-    """Yields path, mode and content of every file of the base, sorted by path."""
+def base_paths():
+    """Every file of the base with its mode, sorted by path."""
     found = []
     for top, dirs, names in os.walk(BASE):
         links = [n for n in dirs if os.path.islink(os.path.join(top, n))]
         found += [os.path.relpath(os.path.join(top, n), BASE) for n in names + links]
     for rel in sorted(found):
+        mode = os.lstat(BASE / rel).st_mode
+        yield rel, "120000" if stat.S_ISLNK(mode) else "100755" if mode & 0o100 else "100644"
+
+
+def base_index(git):
+    """Stores the files of the base and returns lines for update-index."""
+    pack = Pack(git.top / ".git/objects/pack")
+    lines = []
+    for rel, mode in base_paths():
         path = BASE / rel
-        if path.is_symlink():
-            yield rel, "120000", os.fsencode(os.readlink(path))
-        else:
-            executable = path.stat().st_mode & 0o100
-            yield rel, "100755" if executable else "100644", path.read_bytes()
-
-
-def quoted(path):
-    """A path as fast-import reads it."""
-    name = os.fsencode(path)
-    if not name.startswith(b'"') and b"\n" not in name:
-        return name
-    for char, code in ((b"\\", b"\\\\"), (b'"', b'\\"'), (b"\n", b"\\n")):
-        name = name.replace(char, code)
-    return b'"' + name + b'"'
-
-
-def import_files(git, message):
-    """Makes the base a commit, in one pack: not a file for each of its 90 000
-    blobs, and neither compressed nor searched for deltas, which takes longer
-    than reading the base does. Its age is that of all the commits here."""
-    who = f"{IDENTITY[0]} <{IDENTITY[1]}> {EPOCH} +0000"
-    head = (f"commit refs/heads/base\nauthor {who}\ncommitter {who}\n"
-            f"data {len(message.encode())}\n{message}\n")
-    with subprocess.Popen(["git", *git.options, "-c", "pack.compression=0", "-c",
-                           "core.compression=0", "fast-import", "--quiet", "--depth=0"],
-                          cwd=git.top, env=git.env, stdin=subprocess.PIPE,
-                          stderr=subprocess.PIPE) as sink:
-        try:
-            sink.stdin.write(head.encode())
-            for path, mode, content in base_files():
-                sink.stdin.write(b"M %s inline %s\ndata %d\n%s\n" %
-                                 (mode.encode(), quoted(path), len(content), content))
-            sink.stdin.close()
-        except BrokenPipeError:
-            pass
-        errors = sink.stderr.read()
-    if sink.returncode:
-        raise Failure(f"git fast-import: {first_error(errors)}")
+        data = os.fsencode(os.readlink(path)) if mode == "120000" else path.read_bytes()
+        lines.append(f"{mode} {pack.add(data)}\t".encode() + os.fsencode(rel) + b"\0")
+    pack.end()
+    return b"".join(lines)
 
 
 def commit_base(git, origin):
     git.run("init", "-q", "-b", "series")
-    import_files(git, "base\n\n" + origin)
-    git.run("-c", f"checkout.workers={os.cpu_count() or 1}", "reset", "-q", "--hard",
-            "refs/heads/base")
+    git.run("update-index", "-z", "--index-info", data=base_index(git))
+    commit = make_commit(git, git.out("write-tree"), None, "base\n\n" + origin, 0, IDENTITY)
+    git.run("update-ref", "refs/heads/base", commit)
+    git.run("reset", "-q", "--hard", commit)
     (git.top / ".git" / "eventq-base").write_text(origin)
 
 

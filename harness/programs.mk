@@ -1,0 +1,38 @@
+# SPDX-License-Identifier: GPL-2.0
+# How each program that runs in the guest is compiled: statically, with the uapi
+# headers of build/tree. Called by programs.sh with BASE and SRC (the two source
+# trees), HEADERS, HARNESS, OUT and a goal, selftests or sample. The same
+# programs run on our kernel and on stock's.
+
+UPSTREAM := iommufd iommufd_fail_nth
+OURS := $(notdir $(basename $(wildcard $(SRC)/tools/testing/selftests/iommu/iommufd_eventq*.c)))
+# What a 32-bit program can do on a 64-bit kernel: /dev/iommu is not for it.
+OURS_32 := $(filter iommufd_eventq_uapi,$(OURS))
+
+compile = gcc -O2 -Wall -Wno-unused-function -D_GNU_SOURCE= -static \
+	-ffile-prefix-map=$(dir $(SRC))= -isystem $(HEADERS)/usr/include
+
+selftests: $(UPSTREAM:%=$(OUT)/%) $(OURS:%=$(OUT)/%) $(OURS_32:%=$(OUT)/%_32)
+sample: $(OUT)/iommufd_eventq_vmm
+
+# Upstream's come from the base, unchanged.
+$(UPSTREAM:%=$(OUT)/%): $(OUT)/%: $(BASE)/tools/testing/selftests/iommu/%.c
+	$(compile) -include $(HARNESS)/patient.h -I $(BASE)/tools/testing/selftests \
+		-o $@ $< -lcap -lpthread
+
+$(OURS:%=$(OUT)/%): $(OUT)/%: $(SRC)/tools/testing/selftests/iommu/%.c
+	$(compile) -Werror -I $(SRC)/tools/testing/selftests -o $@ $< -lpthread
+
+# The harness of the kselftests casts pointers to 64-bit integers.
+$(OURS_32:%=$(OUT)/%_32): $(OUT)/%_32: $(SRC)/tools/testing/selftests/iommu/%.c
+	$(compile) -Werror -m32 -Wno-pointer-to-int-cast -Wno-int-to-pointer-cast \
+		-I $(SRC)/tools/testing/selftests -o $@ $< -lpthread
+
+$(OUT)/iommufd_eventq_vmm: $(wildcard $(SRC)/samples/iommufd/*.c)
+	$(compile) -Wextra -Werror -I $(SRC)/drivers/iommu/iommufd -o $@ $^ -luring
+
+# The names of our selftests, for the harness to run.
+list:
+	@echo $(OURS) $(OURS_32:%=%_32)
+
+.PHONY: selftests sample list
