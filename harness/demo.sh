@@ -10,7 +10,7 @@ log=$BUILD/out/demo.log
 "$HARNESS/initramfs.sh"
 say "booting it under QEMU and running samples/iommufd"
 status=0
-"$HARNESS/boot.sh" tree plain iommufd_eventq_vmm,--mock "$log" 120 || status=$?
+"$HARNESS/boot.sh" tree plain iommufd_eventq_vmm,--demo "$log" 120 || status=$?
 echo
 "$HARNESS/output.sh" "$log" output
 if [ "$status" != 0 ]; then

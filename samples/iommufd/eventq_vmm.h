@@ -2,7 +2,22 @@
 /*
  * What a VMM needs to serve iommufd event queues through one io_uring: armed
  * reads, record parsing, batched answers, lost event accounting. Copy this file
- * and eventq_vmm.c. Nothing about the mock device or the demo belongs here.
+ * and eventq_vmm.c, which need the uAPI and liburing 2.3 or newer, and nothing
+ * else: no mock device, no printing, no policy belongs here.
+ *
+ * All of it runs in the one thread that calls vmm_ring_run():
+ *
+ *	vmm_ring_init(&ring);
+ *	vmm_faults_init(&faults, &ring, fd, VMM_MULTISHOT);
+ *	faults.group = ...;	calls vmm_faults_answer()
+ *	vmm_reader_arm(&faults.reader);
+ *	vmm_ring_run(&ring, ...);
+ *	vmm_reader_disarm(&faults.reader);
+ *	close(fd);		the last close: what is open gets INVALID
+ *	vmm_faults_exit(&faults);
+ *	vmm_ring_exit(&ring);
+ *
+ * Functions that return int return 0 or a negative errno.
  */
 #ifndef EVENTQ_VMM_H
 #define EVENTQ_VMM_H
@@ -12,53 +27,91 @@
 #include <stdbool.h>
 #include <stddef.h>
 
+/* IORING_OP_READ_MULTISHOT by its number: not every liburing has the name. */
+#define VMM_OP_READ_MULTISHOT 49
+
+#define vmm_container(ptr, type, member) \
+	((type *)((char *)(ptr) - offsetof(type, member)))
+
 /* One request in flight on the ring, embedded in whatever it belongs to. */
 struct vmm_op {
-	void (*done)(struct vmm_op *op, int res);
+	/* @flags: IORING_CQE_F_* */
+	void (*done)(struct vmm_op *op, int res, __u32 flags);
 };
 
 struct vmm_ring {
 	struct io_uring uring;
+	unsigned short nr_groups;	/* of provided buffers, ever made */
 };
 
 int vmm_ring_init(struct vmm_ring *ring);
 void vmm_ring_exit(struct vmm_ring *ring);
 
 /*
- * Serve completions until @stop(@arg) is true. Returns 0, or -ETIME when that
- * took longer than @timeout_ms, or another negative errno of the ring.
+ * A request to fill in, or NULL. Give it its op by io_uring_sqe_set_data() as
+ * the last thing; vmm_ring_run() submits it.
+ */
+struct io_uring_sqe *vmm_ring_sqe(struct vmm_ring *ring);
+
+#define VMM_NO_TIMEOUT (-1)
+
+/*
+ * Serve completions until @stop(@arg) is true; sleeps while there are none.
+ * Returns 0, or -ETIME when that took longer than @timeout_ms, or another
+ * negative errno of the ring. A VMM with a loop of its own polls uring.ring_fd
+ * for POLLIN, and then calls this with a timeout of 0, and so it does after
+ * giving answers.
  */
 int vmm_ring_run(struct vmm_ring *ring, bool (*stop)(void *arg), void *arg,
-		 unsigned int timeout_ms);
+		 int timeout_ms);
 
-enum vmm_reader_state {
-	VMM_READER_IDLE,
-	VMM_READER_POLLING,
-	VMM_READER_READING,
+/* How records get here. Each is the fallback of the one before it. */
+enum vmm_transport {
+	VMM_MULTISHOT,	/* one READ_MULTISHOT fills provided buffers */
+	VMM_READ,	/* one READ is armed, and again after each */
+	VMM_POLL,	/* POLL_ADD, then read(2): needs no inline reads */
 };
 
-/* Keeps one READ armed on a queue's fd and hands on what it brings. */
+/* Buffers for a READ_MULTISHOT, shared with the kernel through a ring. */
+struct vmm_buffers {
+	struct io_uring_buf_ring *ring;
+	char *mem;
+	size_t len;		/* of each */
+	unsigned short group;
+};
+
+enum vmm_request {
+	VMM_REQ_NONE,
+	VMM_REQ_MULTISHOT,
+	VMM_REQ_READ,
+	VMM_REQ_POLL,
+};
+
+/* Keeps a read armed on a queue's fd and hands on what it brings. */
 struct vmm_reader {
 	struct vmm_op op;
 	struct vmm_ring *ring;
 	int fd;
-	enum vmm_reader_state state;
+	enum vmm_transport transport;	/* falls back if it must */
+	enum vmm_request request;	/* the one in flight */
+	bool large;		/* @buffers are too small for the next */
 	bool stopping;
-	int error;
-	void *buf;
+	int error;		/* what ended the reading, 0 or an errno */
+	struct vmm_buffers buffers;
+	void *buf;		/* for all but READ_MULTISHOT */
 	size_t buf_len;
-	/* Returns 0, or a negative errno that ends the reading. */
 	int (*parse)(struct vmm_reader *reader, const void *data, size_t len);
 };
 
 /*
- * Arm before the first event: then the event completes the READ where it is
- * reported, with no extra system call.
+ * Arm before the first event: then the event completes the read where it is
+ * reported, with no extra system call. Again after @error, once what it tells
+ * of is over.
  */
 int vmm_reader_arm(struct vmm_reader *reader);
 
 /*
- * Take the armed READ back. It holds a reference to the file: without this,
+ * Take the armed read back. It holds a reference to the file: without this,
  * close() of the fd would not be the last close, and open faults would stay
  * open.
  */
@@ -68,11 +121,11 @@ int vmm_reader_disarm(struct vmm_reader *reader);
 struct vmm_faults {
 	struct vmm_reader reader;
 	struct vmm_op write_op;
-	struct iommu_hwpt_page_response *filling;	/* answers not yet sent */
-	struct iommu_hwpt_page_response *sending;	/* the WRITE's buffer */
+	/* Answers not yet sent, and those of the WRITE in flight */
+	struct iommu_hwpt_page_response *filling, *sending;
 	size_t nr_filling, max_filling;
 	size_t nr_sending, max_sending;
-	size_t nr_sent;				/* of nr_sending, done */
+	size_t nr_sent;		/* of nr_sending, done */
 	unsigned long answered;
 	unsigned long stale;	/* answered by a detach before us */
 	void *arg;
@@ -81,41 +134,44 @@ struct vmm_faults {
 		      size_t nr);
 };
 
-int vmm_faults_init(struct vmm_faults *faults, struct vmm_ring *ring, int fd);
+int vmm_faults_init(struct vmm_faults *faults, struct vmm_ring *ring, int fd,
+		    enum vmm_transport transport);
+/* The reader must be disarmed and all answers sent. The fd is the caller's. */
 void vmm_faults_exit(struct vmm_faults *faults);
-/* Add an answer to the batch; it goes out with vmm_faults_flush(). */
+/*
+ * Add an answer to the batch; it goes out with vmm_faults_flush(). Takes memory
+ * for one answer per open fault at most, and keeps that.
+ */
 int vmm_faults_answer(struct vmm_faults *faults, __u32 cookie, __u32 code);
-/* Called after each READ anyway; needed only for answers given later. */
+/* Called after each read anyway; needed only for answers given later. */
 void vmm_faults_flush(struct vmm_faults *faults);
-/* All answers given so far have reached the kernel. */
+/* All answers given so far have reached the kernel. A @stop function. */
 bool vmm_faults_sent(void *faults);
 
-/* Sequence numbers of one vIOMMU queue: 0..INT_MAX, then 0 again. */
-struct vmm_sequence {
-	__u32 last;
-};
-
-void vmm_sequence_init(struct vmm_sequence *seq);
 /*
- * Account for one record. Returns how many events were lost before it, a LOST
- * header itself counting as the last of them.
+ * Account for one record of a vIOMMU event queue. *@expected is the sequence
+ * that should be next, 0 at first; sequences run to INT_MAX and go on with 0.
+ * Returns how many events were lost before this record, a LOST header itself
+ * being the last of them.
  */
-__u32 vmm_sequence_lost(struct vmm_sequence *seq,
+__u32 vmm_sequence_lost(__u32 *expected,
 			const struct iommufd_vevent_header *header);
 
 /* A vIOMMU event queue: read only. */
 struct vmm_vevents {
 	struct vmm_reader reader;
 	size_t data_len;	/* payload of this queue's type */
-	struct vmm_sequence sequence;
+	__u32 expected;		/* sequence */
 	void *arg;
+	/* @data is not aligned. */
 	void (*event)(void *arg, __u32 sequence, const void *data);
 	/* @at_tail: told by a LOST header; no later event arrived so far. */
 	void (*lost)(void *arg, __u32 nr, bool at_tail);
 };
 
 int vmm_vevents_init(struct vmm_vevents *vevents, struct vmm_ring *ring, int fd,
-		     size_t data_len);
+		     enum vmm_transport transport, size_t data_len);
+/* The reader must be disarmed. The fd is the caller's. */
 void vmm_vevents_exit(struct vmm_vevents *vevents);
 
 #endif

@@ -1,25 +1,18 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * The iommufd ioctls that the demo's set-up needs, each wrapped once. No ring
- * and no table here.
+ * The ioctls of iommufd's mock device and of its set-up: see mock.h.
  */
-#include <errno.h>
 #include <stdint.h>
-#include <sys/ioctl.h>
 
+#include "eventq_ioctl.h"
 #include "iommufd_test.h"
 #include "mock.h"
-
-static int call(int iommu, unsigned long request, void *arg)
-{
-	return ioctl(iommu, request, arg) ? -errno : 0;
-}
 
 static int test_call(int iommu, __u32 op, struct iommu_test_cmd *cmd)
 {
 	cmd->size = sizeof(*cmd);
 	cmd->op = op;
-	return call(iommu, IOMMU_TEST_CMD, cmd);
+	return iommufd_call(iommu, IOMMU_TEST_CMD, cmd);
 }
 
 const char *mock_answer_name(enum mock_answer_code code)
@@ -37,7 +30,7 @@ const char *mock_answer_name(enum mock_answer_code code)
 int mock_ioas(int iommu, __u32 *ioas)
 {
 	struct iommu_ioas_alloc cmd = { .size = sizeof(cmd) };
-	int rc = call(iommu, IOMMU_IOAS_ALLOC, &cmd);
+	int rc = iommufd_call(iommu, IOMMU_IOAS_ALLOC, &cmd);
 
 	*ioas = cmd.out_ioas_id;
 	return rc;
@@ -53,42 +46,14 @@ int mock_device(int iommu, __u32 ioas, struct mock_device *dev)
 	return rc;
 }
 
-int mock_fault_queue(int iommu, __u32 flags, struct mock_queue *queue)
-{
-	struct iommu_fault_alloc cmd = {
-		.size = sizeof(cmd),
-		.flags = flags,
-	};
-	int rc = call(iommu, IOMMU_FAULT_QUEUE_ALLOC, &cmd);
-
-	queue->id = cmd.out_fault_id;
-	queue->fd = cmd.out_fault_fd;
-	return rc;
-}
-
-static int attach(int iommu, const struct mock_device *dev, __u32 hwpt)
+int mock_attach(int iommu, __u32 stdev_id, __u32 pt)
 {
 	struct iommu_test_cmd cmd = {
-		.id = dev->stdev_id,
-		.mock_domain_replace.pt_id = hwpt,
+		.id = stdev_id,
+		.mock_domain_replace.pt_id = pt,
 	};
 
 	return test_call(iommu, IOMMU_TEST_OP_MOCK_DOMAIN_REPLACE, &cmd);
-}
-
-int mock_route_faults(int iommu, __u32 ioas, const struct mock_device *dev,
-		      const struct mock_queue *queue)
-{
-	struct iommu_hwpt_alloc cmd = {
-		.size = sizeof(cmd),
-		.flags = IOMMU_HWPT_FAULT_ID_VALID,
-		.dev_id = dev->dev_id,
-		.pt_id = ioas,
-		.fault_id = queue->id,
-	};
-	int rc = call(iommu, IOMMU_HWPT_ALLOC, &cmd);
-
-	return rc ? rc : attach(iommu, dev, cmd.out_hwpt_id);
 }
 
 static int alloc_viommu(int iommu, __u32 ioas, const struct mock_device *dev,
@@ -105,58 +70,57 @@ static int alloc_viommu(int iommu, __u32 ioas, const struct mock_device *dev,
 		.type = IOMMU_VIOMMU_TYPE_SELFTEST,
 		.dev_id = dev->dev_id,
 	};
-	int rc = call(iommu, IOMMU_HWPT_ALLOC, &parent);
+	int rc = iommufd_call(iommu, IOMMU_HWPT_ALLOC, &parent);
 
 	if (rc)
 		return rc;
 	cmd.hwpt_id = parent.out_hwpt_id;
-	rc = call(iommu, IOMMU_VIOMMU_ALLOC, &cmd);
+	rc = iommufd_call(iommu, IOMMU_VIOMMU_ALLOC, &cmd);
 	*viommu = cmd.out_viommu_id;
 	return rc;
 }
 
-/* Tell the vIOMMU the guest's number of the device, then attach it there. */
-static int attach_nested(int iommu, __u32 viommu, const struct mock_device *dev,
-			 __u64 virt_id)
+int mock_viommu(int iommu, __u32 ioas, const struct mock_device *dev,
+		__u32 *viommu)
 {
 	struct iommu_vdevice_alloc vdev = {
 		.size = sizeof(vdev),
-		.viommu_id = viommu,
 		.dev_id = dev->dev_id,
-		.virt_id = virt_id,
+		.virt_id = MOCK_VIRT_ID,
 	};
 	struct iommu_hwpt_selftest data = { .iotlb = IOMMU_TEST_IOTLB_DEFAULT };
 	struct iommu_hwpt_alloc nested = {
 		.size = sizeof(nested),
 		.dev_id = dev->dev_id,
-		.pt_id = viommu,
 		.data_type = IOMMU_HWPT_DATA_SELFTEST,
 		.data_len = sizeof(data),
 		.data_uptr = (uintptr_t)&data,
 	};
-	int rc = call(iommu, IOMMU_VDEVICE_ALLOC, &vdev);
+	int rc = alloc_viommu(iommu, ioas, dev, viommu);
 
-	if (!rc)
-		rc = call(iommu, IOMMU_HWPT_ALLOC, &nested);
-	return rc ? rc : attach(iommu, dev, nested.out_hwpt_id);
+	if (rc)
+		return rc;
+	/* The guest's number of the device comes before it is attached. */
+	vdev.viommu_id = *viommu;
+	rc = iommufd_call(iommu, IOMMU_VDEVICE_ALLOC, &vdev);
+	if (rc)
+		return rc;
+	nested.pt_id = *viommu;
+	rc = iommufd_call(iommu, IOMMU_HWPT_ALLOC, &nested);
+	return rc ? rc : mock_attach(iommu, dev->stdev_id, nested.out_hwpt_id);
 }
 
-int mock_vevent_queue(int iommu, __u32 ioas, const struct mock_device *dev,
-		      __u64 virt_id, __u32 depth, struct mock_queue *queue)
+int mock_setup(struct mock_setup *setup)
 {
-	struct iommu_veventq_alloc cmd = {
-		.size = sizeof(cmd),
-		.type = IOMMU_VEVENTQ_TYPE_SELFTEST,
-		.veventq_depth = depth,
-	};
-	int rc = alloc_viommu(iommu, ioas, dev, &cmd.viommu_id);
+	int rc = mock_ioas(setup->iommu, &setup->ioas);
 
 	if (!rc)
-		rc = attach_nested(iommu, cmd.viommu_id, dev, virt_id);
+		rc = mock_device(setup->iommu, setup->ioas, &setup->fault_dev);
 	if (!rc)
-		rc = call(iommu, IOMMU_VEVENTQ_ALLOC, &cmd);
-	queue->id = cmd.out_veventq_id;
-	queue->fd = cmd.out_veventq_fd;
+		rc = mock_device(setup->iommu, setup->ioas, &setup->event_dev);
+	if (!rc)
+		rc = mock_viommu(setup->iommu, setup->ioas, &setup->event_dev,
+				 &setup->viommu);
 	return rc;
 }
 
@@ -197,6 +161,8 @@ int mock_answer(int iommu, const struct mock_device *dev,
 	int rc = test_call(iommu, IOMMU_TEST_OP_IOPF_RESPONSE, &cmd);
 
 	answer->grpid = cmd.iopf_response.out_grpid;
+	answer->nr_success = cmd.iopf_response.out_nr_success;
+	answer->nr_invalid = cmd.iopf_response.out_nr_invalid;
 	answer->code = MOCK_ANSWER_NONE;
 	if (!rc && cmd.iopf_response.out_valid)
 		answer->code = cmd.iopf_response.out_code;

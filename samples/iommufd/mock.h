@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
- * iommufd's mock device (CONFIG_IOMMUFD_TEST) for the demo: set-up, and making
- * it fault. A VMM has real devices instead. No ring and no table here.
+ * iommufd's mock device (CONFIG_IOMMUFD_TEST), so that there is something to
+ * serve without hardware: set-up, and making it fault. A VMM has real devices
+ * instead. No ring and no printing here.
  */
 #ifndef EVENTQ_MOCK_H
 #define EVENTQ_MOCK_H
@@ -9,15 +10,20 @@
 #include <linux/iommufd.h>
 
 #define MOCK_FAULT_ADDR 0x1000000ULL
-
-struct mock_queue {
-	__u32 id;
-	int fd;
-};
+#define MOCK_VIRT_ID 0x2a
 
 struct mock_device {
 	__u32 stdev_id;		/* what a test attaches and detaches */
 	__u32 dev_id;		/* what iommufd knows the device by */
+};
+
+/* What a VMM has before it cares for event queues. */
+struct mock_setup {
+	int iommu;
+	__u32 ioas;
+	struct mock_device fault_dev;
+	struct mock_device event_dev;	/* is on the vIOMMU */
+	__u32 viommu;
 };
 
 enum mock_answer_code {
@@ -30,6 +36,7 @@ enum mock_answer_code {
 struct mock_answer {
 	__u32 grpid;
 	enum mock_answer_code code;
+	__u32 nr_success, nr_invalid;	/* since the device was made */
 };
 
 const char *mock_answer_name(enum mock_answer_code code);
@@ -37,13 +44,13 @@ const char *mock_answer_name(enum mock_answer_code code);
 /* All return 0 or a negative errno. */
 int mock_ioas(int iommu, __u32 *ioas);
 int mock_device(int iommu, __u32 ioas, struct mock_device *dev);
-int mock_fault_queue(int iommu, __u32 flags, struct mock_queue *queue);
-/* Send the faults of @dev to @queue. */
-int mock_route_faults(int iommu, __u32 ioas, const struct mock_device *dev,
-		      const struct mock_queue *queue);
-/* A vIOMMU with an event queue, and @dev on it as device @virt_id. */
-int mock_vevent_queue(int iommu, __u32 ioas, const struct mock_device *dev,
-		      __u64 virt_id, __u32 depth, struct mock_queue *queue);
+/* To a page table or an IOAS */
+int mock_attach(int iommu, __u32 stdev_id, __u32 pt);
+/* A vIOMMU with @dev on it as device MOCK_VIRT_ID */
+int mock_viommu(int iommu, __u32 ioas, const struct mock_device *dev,
+		__u32 *viommu);
+/* The whole of it, in setup->iommu */
+int mock_setup(struct mock_setup *setup);
 
 /* @nr faults of one group, the last of them completing it. */
 int mock_fault_group(int iommu, const struct mock_device *dev, __u32 grpid,

@@ -10,18 +10,33 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "eventq_vmm.h"
+#include "eventq_ioctl.h"
 #include "iommufd_test.h"
 #include "mock.h"
 #include "scenarios.h"
 
 #define TIMEOUT_MS 5000
-#define VIRT_ID 0x2a
 #define GROUP_LEN 5
 #define DEPTH 4
 #define NR_EVENTS 10
+/* Not a uAPI code: the VMM takes its time. */
+#define NO_ANSWER_YET (~0U)
 
 #define ARRAY_SIZE(a) (sizeof(a) / sizeof((a)[0]))
+
+/* What every scenario starts from, and what it has seen. */
+struct demo {
+	struct result *result;
+	struct mock_setup setup;
+	struct mock_device dev[2];	/* A, B: their faults come to us */
+	struct queue fault_queue, vevent_queue;
+	struct vmm_faults faults;
+	struct vmm_vevents vevents;
+	__u32 code[2];			/* how to answer each device */
+	size_t nr_groups, nr_events, nr_lost;
+	size_t groups_wanted, events_wanted;
+	bool at_tail, strange;
+};
 
 static void note(char *text, size_t size, const char *fmt, ...)
 {
@@ -38,14 +53,6 @@ static void note(char *text, size_t size, const char *fmt, ...)
 #define device_got(result, ...) \
 	note((result)->device, sizeof((result)->device), __VA_ARGS__)
 
-/* What every scenario starts from. */
-struct setup {
-	struct result *result;
-	struct vmm_ring ring;
-	int iommu;
-	__u32 ioas;
-};
-
 /* Returns true if @rc is a failure, after saying what failed. */
 static bool failed(struct result *result, const char *what, int rc)
 {
@@ -55,50 +62,7 @@ static bool failed(struct result *result, const char *what, int rc)
 	return true;
 }
 
-static int setup_start(struct setup *setup, struct result *result)
-{
-	int rc;
-
-	setup->result = result;
-	rc = vmm_ring_init(&setup->ring);
-	if (failed(result, "io_uring", rc))
-		return rc;
-	setup->iommu = open("/dev/iommu", O_RDWR | O_CLOEXEC);
-	if (setup->iommu < 0) {
-		rc = -errno;
-		failed(result, "/dev/iommu", rc);
-		vmm_ring_exit(&setup->ring);
-		return rc;
-	}
-	rc = mock_ioas(setup->iommu, &setup->ioas);
-	if (failed(result, "address space", rc)) {
-		close(setup->iommu);
-		vmm_ring_exit(&setup->ring);
-	}
-	return rc;
-}
-
-static void setup_end(struct setup *setup)
-{
-	vmm_ring_exit(&setup->ring);
-	close(setup->iommu);
-}
-
-/* Fault scenarios */
-
-#define MAX_GROUPS 4
-/* Not a uAPI code: the VMM takes its time. */
-#define NO_ANSWER_YET (~0U)
-
-struct fault_demo {
-	struct setup setup;
-	struct mock_queue queue;
-	struct mock_device dev[2];
-	struct vmm_faults faults;
-	__u32 code[2];		/* how to answer each device */
-	bool good_groups;
-	size_t nr_groups, wanted;
-};
+/* What comes from the queues */
 
 /* All of one group, in the order the device sent it, the end marked once. */
 static bool group_is_good(const struct iommu_hwpt_pgfault *fault, size_t nr)
@@ -120,122 +84,195 @@ static bool group_is_good(const struct iommu_hwpt_pgfault *fault, size_t nr)
 static void fault_group(void *arg, const struct iommu_hwpt_pgfault *fault,
 			size_t nr)
 {
-	struct fault_demo *demo = arg;
+	struct demo *demo = arg;
 	bool second = fault->dev_id == demo->dev[1].dev_id;
 	__u32 code = demo->code[second];
 
 	demo->nr_groups++;
 	if (!group_is_good(fault, nr))
-		demo->good_groups = false;
-	saw(demo->setup.result, "%sdevice %c: group %u, %zu fault%s at %#llx",
+		demo->strange = true;
+	saw(demo->result, "%sdevice %c: group %u, %zu fault%s at %#llx",
 	    demo->nr_groups > 1 ? "; " : "", second ? 'B' : 'A', fault->grpid,
 	    nr, nr > 1 ? "s" : "", (unsigned long long)fault->addr);
 	if (code == NO_ANSWER_YET)
-		saw(demo->setup.result, ", left open");
+		saw(demo->result, ", left open");
 	else
 		vmm_faults_answer(&demo->faults, fault->cookie, code);
 }
 
-static bool faults_served(void *arg)
+static void vevent(void *arg, __u32 sequence, const void *data)
 {
-	struct fault_demo *demo = arg;
+	struct demo *demo = arg;
+	struct iommu_viommu_event_selftest event;
 
-	return demo->faults.reader.error ||
-	       (demo->nr_groups >= demo->wanted &&
-		vmm_faults_sent(&demo->faults));
+	memcpy(&event, data, sizeof(event));
+	if (event.virt_id != MOCK_VIRT_ID)
+		demo->strange = true;
+	saw(demo->result, "%sevent %u of virtual device %#x",
+	    demo->nr_events ? "; " : "", sequence, event.virt_id);
+	demo->nr_events++;
 }
 
-static bool serve_faults(struct fault_demo *demo, size_t groups)
+static void vevents_lost(void *arg, __u32 nr, bool at_tail)
 {
-	struct result *result = demo->setup.result;
+	struct demo *demo = arg;
 
-	demo->wanted = groups;
-	return !failed(result, "ring",
-		       vmm_ring_run(&demo->setup.ring, faults_served, demo,
-				    TIMEOUT_MS)) &&
-	       !failed(result, "fault queue", demo->faults.reader.error);
+	saw(demo->result, "; %s%u lost", at_tail ? "LOST header: " : "", nr);
+	demo->nr_lost += nr;
+	demo->at_tail = at_tail;
 }
 
-static int fault_demo_devices(struct fault_demo *demo, unsigned int nr)
-{
-	struct setup *setup = &demo->setup;
-	unsigned int i;
-	int rc = 0;
+/* Set-up */
 
-	for (i = 0; i < nr && !rc; i++) {
-		rc = mock_device(setup->iommu, setup->ioas, &demo->dev[i]);
-		if (!rc)
-			rc = mock_route_faults(setup->iommu, setup->ioas,
-					       &demo->dev[i], &demo->queue);
-	}
+static int route_faults(struct demo *demo, const struct mock_device *dev)
+{
+	__u32 hwpt;
+	int rc = fault_hwpt_alloc(demo->setup.iommu, dev->dev_id,
+				  demo->setup.ioas, &demo->fault_queue, &hwpt);
+
+	return rc ? rc : mock_attach(demo->setup.iommu, dev->stdev_id, hwpt);
+}
+
+static int make_queues(struct demo *demo)
+{
+	const struct mock_setup *setup = &demo->setup;
+	int rc = fault_queue_alloc(setup->iommu, 0, &demo->fault_queue);
+
+	if (!rc)
+		rc = route_faults(demo, &demo->dev[0]);
+	if (!rc)
+		rc = route_faults(demo, &demo->dev[1]);
+	if (!rc)
+		rc = vevent_queue_alloc(setup->iommu, setup->viommu,
+					IOMMU_VEVENTQ_TYPE_SELFTEST, DEPTH,
+					&demo->vevent_queue);
 	return rc;
 }
 
-static int fault_demo_start(struct fault_demo *demo, struct result *result,
-			    unsigned int nr_devices)
+static int make_readers(struct demo *demo)
 {
-	int rc = setup_start(&demo->setup, result);
+	struct result *result = demo->result;
+	size_t data_len = sizeof(struct iommu_viommu_event_selftest);
+	int rc = vmm_faults_init(&demo->faults, result->ring,
+				 demo->fault_queue.fd, result->transport);
 
-	if (rc)
-		return rc;
-	demo->good_groups = true;
-	rc = mock_fault_queue(demo->setup.iommu, 0, &demo->queue);
-	if (failed(result, "fault queue", rc))
-		goto out_setup;
-	rc = fault_demo_devices(demo, nr_devices);
-	if (failed(result, "mock device", rc))
-		goto out_queue;
-	rc = vmm_faults_init(&demo->faults, &demo->setup.ring, demo->queue.fd);
-	if (failed(result, "reader", rc))
-		goto out_queue;
+	if (!rc)
+		rc = vmm_vevents_init(&demo->vevents, result->ring,
+				      demo->vevent_queue.fd, result->transport,
+				      data_len);
 	demo->faults.group = fault_group;
 	demo->faults.arg = demo;
-	rc = vmm_reader_arm(&demo->faults.reader);
-	if (failed(result, "READ", rc))
-		goto out_faults;
-	return 0;
-
-out_faults:
-	vmm_faults_exit(&demo->faults);
-out_queue:
-	close(demo->queue.fd);
-out_setup:
-	setup_end(&demo->setup);
+	demo->vevents.event = vevent;
+	demo->vevents.lost = vevents_lost;
+	demo->vevents.arg = demo;
 	return rc;
 }
 
-static void fault_demo_close(struct fault_demo *demo)
+/* Without a read armed. demo_end() undoes it, also if this failed. */
+static bool demo_start(struct demo *demo, struct result *result)
 {
-	failed(demo->setup.result, "taking the READ back",
-	       vmm_reader_disarm(&demo->faults.reader));
-	close(demo->queue.fd);
+	struct mock_setup *setup = &demo->setup;
+	int rc = 0;
+
+	demo->result = result;
+	demo->fault_queue.fd = -1;
+	demo->vevent_queue.fd = -1;
+	setup->iommu = open("/dev/iommu", O_RDWR | O_CLOEXEC);
+	if (setup->iommu < 0)
+		rc = -errno;
+	if (!rc)
+		rc = mock_setup(setup);
+	if (!rc)
+		rc = mock_device(setup->iommu, setup->ioas, &demo->dev[1]);
+	demo->dev[0] = setup->fault_dev;
+	if (!rc)
+		rc = make_queues(demo);
+	if (!rc)
+		rc = make_readers(demo);
+	return !failed(result, "set-up", rc);
 }
 
-static void fault_demo_end(struct fault_demo *demo)
+static bool arm(struct demo *demo, struct vmm_reader *reader)
 {
-	/* The ring first: until it is gone it may use the buffers. */
-	setup_end(&demo->setup);
-	vmm_faults_exit(&demo->faults);
+	return !failed(demo->result, "arming a read", vmm_reader_arm(reader));
 }
 
-static bool send_fault(struct fault_demo *demo, unsigned int dev, __u32 grpid,
+static bool disarm(struct demo *demo, struct vmm_reader *reader)
+{
+	return !failed(demo->result, "taking the read back",
+		       vmm_reader_disarm(reader));
+}
+
+static void close_queue(struct queue *queue)
+{
+	if (queue->fd >= 0)
+		close(queue->fd);
+	queue->fd = -1;
+}
+
+static void demo_end(struct demo *demo)
+{
+	if (disarm(demo, &demo->faults.reader) &&
+	    disarm(demo, &demo->vevents.reader)) {
+		vmm_faults_exit(&demo->faults);
+		vmm_vevents_exit(&demo->vevents);
+	}
+	close_queue(&demo->fault_queue);
+	close_queue(&demo->vevent_queue);
+	if (demo->setup.iommu >= 0)
+		close(demo->setup.iommu);
+}
+
+/* What a scenario does */
+
+static bool send_fault(struct demo *demo, unsigned int dev, __u32 grpid,
 		       unsigned int nr)
 {
-	return !failed(demo->setup.result, "raising a fault",
+	return !failed(demo->result, "raising a fault",
 		       mock_fault_group(demo->setup.iommu, &demo->dev[dev],
 					grpid, nr));
 }
 
+static bool send_vevents(struct demo *demo, unsigned int nr)
+{
+	int rc = 0;
+
+	while (nr-- && !rc)
+		rc = mock_vevent(demo->setup.iommu, &demo->setup.event_dev);
+	return !failed(demo->result, "raising an event", rc);
+}
+
+static bool served(void *arg)
+{
+	struct demo *demo = arg;
+
+	if (demo->faults.reader.error || demo->vevents.reader.error)
+		return true;
+	return demo->nr_groups >= demo->groups_wanted &&
+	       demo->nr_events + demo->nr_lost >= demo->events_wanted &&
+	       vmm_faults_sent(&demo->faults);
+}
+
+static bool serve(struct demo *demo, size_t groups, size_t events)
+{
+	struct result *result = demo->result;
+
+	demo->groups_wanted = groups;
+	demo->events_wanted = events;
+	return !failed(result, "ring",
+		       vmm_ring_run(result->ring, served, demo, TIMEOUT_MS)) &&
+	       !failed(result, "fault queue", demo->faults.reader.error) &&
+	       !failed(result, "event queue", demo->vevents.reader.error);
+}
+
 /* The device's next answer is @code for @grpid. */
-static bool got_answer(struct fault_demo *demo, unsigned int dev, __u32 grpid,
+static bool got_answer(struct demo *demo, unsigned int dev, __u32 grpid,
 		       enum mock_answer_code code)
 {
-	struct result *result = demo->setup.result;
+	struct result *result = demo->result;
 	struct mock_answer answer;
-	int rc;
 
-	rc = mock_answer(demo->setup.iommu, &demo->dev[dev], &answer);
-	if (rc) {
+	if (mock_answer(demo->setup.iommu, &demo->dev[dev], &answer)) {
 		if (!*result->device)
 			device_got(result, "not told by this mock device");
 		return false;
@@ -245,219 +282,96 @@ static bool got_answer(struct fault_demo *demo, unsigned int dev, __u32 grpid,
 	device_got(result, "%c: %s", 'A' + dev, mock_answer_name(answer.code));
 	if (answer.code != MOCK_ANSWER_NONE)
 		device_got(result, " for group %u", answer.grpid);
-	return answer.code == code &&
-	       (code == MOCK_ANSWER_NONE || answer.grpid == grpid);
+	return answer.code == code && answer.grpid == grpid;
 }
 
 /* Nothing more: a fault must not be answered twice. */
-static bool no_more_answers(struct fault_demo *demo, unsigned int dev)
+static bool no_more_answers(struct demo *demo, unsigned int dev)
 {
 	struct mock_answer answer;
 
 	if (mock_answer(demo->setup.iommu, &demo->dev[dev], &answer) ||
 	    answer.code == MOCK_ANSWER_NONE)
 		return true;
-	device_got(demo->setup.result, "; %c: a second %s", 'A' + dev,
+	device_got(demo->result, "; %c: a second %s", 'A' + dev,
 		   mock_answer_name(answer.code));
 	return false;
 }
 
-static void run_two_devices(struct result *result)
+static bool run_two_devices(struct demo *demo)
 {
-	struct fault_demo demo = {
-		.code = { IOMMUFD_PAGE_RESP_SUCCESS, IOMMUFD_PAGE_RESP_INVALID },
-	};
 	bool ok;
 
-	if (fault_demo_start(&demo, result, 2))
-		return;
-	ok = send_fault(&demo, 0, 1, 1) && send_fault(&demo, 1, 2, 1) &&
-	     serve_faults(&demo, 2) && demo.good_groups;
+	demo->code[0] = IOMMUFD_PAGE_RESP_SUCCESS;
+	demo->code[1] = IOMMUFD_PAGE_RESP_INVALID;
+	ok = arm(demo, &demo->faults.reader) && send_fault(demo, 0, 1, 1) &&
+	     send_fault(demo, 1, 2, 1) && serve(demo, 2, 0);
 	/* Each of these is worth showing, whatever the others say. */
-	ok &= got_answer(&demo, 0, 1, MOCK_ANSWER_SUCCESS);
-	ok &= got_answer(&demo, 1, 2, MOCK_ANSWER_INVALID);
-	ok &= no_more_answers(&demo, 0);
-	ok &= no_more_answers(&demo, 1);
-	result->ok = ok;
-	fault_demo_close(&demo);
-	fault_demo_end(&demo);
+	ok &= got_answer(demo, 0, 1, MOCK_ANSWER_SUCCESS);
+	ok &= got_answer(demo, 1, 2, MOCK_ANSWER_INVALID);
+	ok &= no_more_answers(demo, 0);
+	ok &= no_more_answers(demo, 1);
+	return ok;
 }
 
-static void run_group(struct result *result)
+static bool run_group(struct demo *demo)
 {
-	struct fault_demo demo = { .code = { IOMMUFD_PAGE_RESP_SUCCESS } };
 	bool ok;
 
-	if (fault_demo_start(&demo, result, 1))
-		return;
-	ok = send_fault(&demo, 0, 7, GROUP_LEN) && serve_faults(&demo, 1) &&
-	     demo.nr_groups == 1 && demo.good_groups &&
-	     demo.faults.answered == 1;
-	ok &= got_answer(&demo, 0, 7, MOCK_ANSWER_SUCCESS);
-	ok &= no_more_answers(&demo, 0);
-	result->ok = ok;
-	fault_demo_close(&demo);
-	fault_demo_end(&demo);
+	demo->code[0] = IOMMUFD_PAGE_RESP_SUCCESS;
+	ok = arm(demo, &demo->faults.reader) &&
+	     send_fault(demo, 0, 7, GROUP_LEN) && serve(demo, 1, 0) &&
+	     demo->nr_groups == 1 && demo->faults.answered == 1;
+	ok &= got_answer(demo, 0, 7, MOCK_ANSWER_SUCCESS);
+	ok &= no_more_answers(demo, 0);
+	return ok;
 }
 
-static void run_close(struct result *result)
+static bool run_vevent(struct demo *demo)
 {
-	struct fault_demo demo = { .code = { NO_ANSWER_YET } };
+	device_got(demo->result, "(not answered)");
+	return arm(demo, &demo->vevents.reader) && send_vevents(demo, 1) &&
+	       serve(demo, 0, 1) && demo->nr_events == 1 && !demo->nr_lost;
+}
+
+static bool run_overflow(struct demo *demo)
+{
+	device_got(demo->result, "(not answered)");
+	/* No read armed: it would take the first event out at once. */
+	return send_vevents(demo, NR_EVENTS) &&
+	       arm(demo, &demo->vevents.reader) &&
+	       serve(demo, 0, NR_EVENTS) && demo->nr_events == DEPTH &&
+	       demo->nr_lost == NR_EVENTS - DEPTH && demo->at_tail;
+}
+
+static bool run_close(struct demo *demo)
+{
 	bool ok;
 
-	if (fault_demo_start(&demo, result, 1))
-		return;
+	demo->code[0] = NO_ANSWER_YET;
 	/* One fault read and not answered, one not even read. */
-	ok = send_fault(&demo, 0, 1, 1) && serve_faults(&demo, 1);
-	ok &= !failed(result, "taking the READ back",
-		      vmm_reader_disarm(&demo.faults.reader));
-	ok &= send_fault(&demo, 0, 2, 1);
-	fault_demo_close(&demo);
-	saw(result, "; group 2 never read; fd closed");
-	ok &= got_answer(&demo, 0, 1, MOCK_ANSWER_INVALID);
-	ok &= got_answer(&demo, 0, 2, MOCK_ANSWER_INVALID);
+	ok = arm(demo, &demo->faults.reader) && send_fault(demo, 0, 1, 1) &&
+	     serve(demo, 1, 0);
+	ok &= disarm(demo, &demo->faults.reader);
+	ok &= send_fault(demo, 0, 2, 1);
+	close_queue(&demo->fault_queue);
+	saw(demo->result, "; group 2 never read; fd closed");
+	ok &= got_answer(demo, 0, 1, MOCK_ANSWER_INVALID);
+	ok &= got_answer(demo, 0, 2, MOCK_ANSWER_INVALID);
 	/* Nobody can answer a later one either. */
-	ok &= send_fault(&demo, 0, 3, 1);
-	ok &= got_answer(&demo, 0, 3, MOCK_ANSWER_INVALID);
-	ok &= no_more_answers(&demo, 0);
-	result->ok = ok;
-	fault_demo_end(&demo);
+	ok &= send_fault(demo, 0, 3, 1);
+	ok &= got_answer(demo, 0, 3, MOCK_ANSWER_INVALID);
+	ok &= no_more_answers(demo, 0);
+	return ok;
 }
 
-/* vIOMMU event scenarios */
-
-struct vevent_demo {
-	struct setup setup;
-	struct mock_queue queue;
-	struct mock_device dev;
-	struct vmm_vevents vevents;
-	unsigned int nr_events, nr_lost, wanted;
-	bool at_tail;
-	bool good_ids;
-};
-
-static void vevent(void *arg, __u32 sequence, const void *data)
+void run_scenario(const struct scenario *scenario, struct result *result)
 {
-	struct vevent_demo *demo = arg;
-	struct iommu_viommu_event_selftest event;
+	struct demo demo = {};
 
-	memcpy(&event, data, sizeof(event));
-	if (event.virt_id != VIRT_ID)
-		demo->good_ids = false;
-	saw(demo->setup.result, "%sevent %u of virtual device %#x",
-	    demo->nr_events ? "; " : "", sequence, event.virt_id);
-	demo->nr_events++;
-}
-
-static void vevents_lost(void *arg, __u32 nr, bool at_tail)
-{
-	struct vevent_demo *demo = arg;
-
-	saw(demo->setup.result, "; %s%u lost", at_tail ? "LOST header: " : "",
-	    nr);
-	demo->nr_lost += nr;
-	demo->at_tail = at_tail;
-}
-
-static bool vevents_served(void *arg)
-{
-	struct vevent_demo *demo = arg;
-
-	return demo->vevents.reader.error ||
-	       demo->nr_events + demo->nr_lost >= demo->wanted;
-}
-
-static bool serve_vevents(struct vevent_demo *demo, unsigned int wanted)
-{
-	struct result *result = demo->setup.result;
-
-	demo->wanted = wanted;
-	return !failed(result, "ring",
-		       vmm_ring_run(&demo->setup.ring, vevents_served, demo,
-				    TIMEOUT_MS)) &&
-	       !failed(result, "event queue", demo->vevents.reader.error);
-}
-
-static int vevent_demo_start(struct vevent_demo *demo, struct result *result)
-{
-	struct setup *setup = &demo->setup;
-	int rc = setup_start(setup, result);
-
-	if (rc)
-		return rc;
-	device_got(result, "(not answered)");
-	demo->good_ids = true;
-	rc = mock_device(setup->iommu, setup->ioas, &demo->dev);
-	if (failed(result, "mock device", rc))
-		goto out_setup;
-	rc = mock_vevent_queue(setup->iommu, setup->ioas, &demo->dev, VIRT_ID,
-			       DEPTH, &demo->queue);
-	if (failed(result, "vIOMMU event queue", rc))
-		goto out_setup;
-	rc = vmm_vevents_init(&demo->vevents, &setup->ring, demo->queue.fd,
-			      sizeof(struct iommu_viommu_event_selftest));
-	if (failed(result, "reader", rc))
-		goto out_queue;
-	demo->vevents.event = vevent;
-	demo->vevents.lost = vevents_lost;
-	demo->vevents.arg = demo;
-	return 0;
-
-out_queue:
-	close(demo->queue.fd);
-out_setup:
-	setup_end(setup);
-	return rc;
-}
-
-static void vevent_demo_end(struct vevent_demo *demo)
-{
-	failed(demo->setup.result, "taking the READ back",
-	       vmm_reader_disarm(&demo->vevents.reader));
-	close(demo->queue.fd);
-	setup_end(&demo->setup);
-	vmm_vevents_exit(&demo->vevents);
-}
-
-static bool send_vevents(struct vevent_demo *demo, unsigned int nr)
-{
-	int rc = 0;
-
-	while (nr-- && !rc)
-		rc = mock_vevent(demo->setup.iommu, &demo->dev);
-	return !failed(demo->setup.result, "raising an event", rc);
-}
-
-static bool arm_vevents(struct vevent_demo *demo)
-{
-	return !failed(demo->setup.result, "READ",
-		       vmm_reader_arm(&demo->vevents.reader));
-}
-
-static void run_vevent(struct result *result)
-{
-	struct vevent_demo demo = {};
-
-	if (vevent_demo_start(&demo, result))
-		return;
-	result->ok = arm_vevents(&demo) && send_vevents(&demo, 1) &&
-		     serve_vevents(&demo, 1) && demo.nr_events == 1 &&
-		     demo.good_ids && !demo.nr_lost;
-	vevent_demo_end(&demo);
-}
-
-static void run_overflow(struct result *result)
-{
-	struct vevent_demo demo = {};
-
-	if (vevent_demo_start(&demo, result))
-		return;
-	/* No READ armed: it would take the first event out at once. */
-	result->ok = send_vevents(&demo, NR_EVENTS) && arm_vevents(&demo) &&
-		     serve_vevents(&demo, NR_EVENTS) &&
-		     demo.nr_events == DEPTH && demo.good_ids &&
-		     demo.nr_lost == NR_EVENTS - DEPTH && demo.at_tail;
-	vevent_demo_end(&demo);
+	result->ok = demo_start(&demo, result) && scenario->run(&demo) &&
+		     !demo.strange;
+	demo_end(&demo);
 }
 
 const struct scenario scenarios[] = {

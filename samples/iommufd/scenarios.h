@@ -6,20 +6,26 @@
 #ifndef EVENTQ_SCENARIOS_H
 #define EVENTQ_SCENARIOS_H
 
-#include <stdbool.h>
-#include <stddef.h>
+#include "eventq_vmm.h"
 
 struct result {
+	/* How it is to be done */
+	struct vmm_ring *ring;
+	enum vmm_transport transport;
 	char saw[256];		/* what the VMM got from the queue */
 	char device[256];	/* what the device got from the VMM */
 	bool ok;
 };
 
+struct demo;
+
 struct scenario {
 	const char *name;
 	const char *done;	/* what is done */
-	void (*run)(struct result *result);
+	bool (*run)(struct demo *demo);
 };
+
+void run_scenario(const struct scenario *scenario, struct result *result);
 
 extern const struct scenario scenarios[];
 extern const size_t nr_scenarios;

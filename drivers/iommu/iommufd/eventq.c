@@ -94,14 +94,14 @@ static ssize_t iommufd_eventq_copy_out(struct iommufd_eventq *eventq,
 	return done ?: rc;
 }
 
+/*
+ * Not wait_event_interruptible_locked_irq(), which queues the waiter behind
+ * exclusive ones: an EPOLLEXCLUSIVE watcher would swallow its wake-up.
+ */
 static int iommufd_eventq_wait(struct iommufd_eventq *eventq)
 {
-	int rc;
-
-	spin_lock_irq(&eventq->wait.lock);
-	rc = wait_event_interruptible_locked_irq(eventq->wait, eventq->queued);
-	spin_unlock_irq(&eventq->wait.lock);
-	return rc;
+	return wait_event_interruptible(eventq->wait,
+					READ_ONCE(eventq->queued));
 }
 
 /*

@@ -16,6 +16,7 @@
  */
 #include <linux/iommu.h>
 #include <linux/list.h>
+#include <linux/random.h>
 #include <linux/seq_file.h>
 #include <linux/slab.h>
 #include <linux/wait_bit.h>
@@ -45,6 +46,11 @@ static_assert((int)IOMMU_PGFAULT_FLAGS_LAST_PAGE ==
  * zero entry. Reserving the next cookie along with each one handed out keeps
  * the xarray node in place when the last fault is answered, so that a node is
  * allocated for every 64th group and not for each.
+ *
+ * The counter starts at the random number @cookie_base. A VMM that closes a
+ * queue and opens another one can have an answer under way to a fault of the
+ * former: it must not hit a fault of the latter. In @cookies they are counted
+ * from @cookie_base, which keeps the array dense.
  */
 struct iommufd_iopf_eventq {
 	struct iommufd_eventq common;
@@ -53,6 +59,7 @@ struct iommufd_iopf_eventq {
 	unsigned int nr_outstanding;
 
 	struct xarray cookies;
+	u32 cookie_base;
 	u32 cookie;
 	bool reserved;
 
@@ -70,6 +77,19 @@ static u32 iopf_next_cookie(u32 cookie)
 	return ++cookie ?: 1;
 }
 
+static unsigned long iopf_cookie_index(const struct iommufd_iopf_eventq *iopf,
+				       u32 cookie)
+{
+	return (u32)(cookie - iopf->cookie_base);
+}
+
+static struct iopf_group *iopf_find_cookie(struct iommufd_iopf_eventq *iopf,
+					   u32 cookie)
+{
+	/* The reserved cookie, which is nobody's yet, reads as NULL */
+	return xa_load(&iopf->cookies, iopf_cookie_index(iopf, cookie));
+}
+
 /*
  * Take the next free cookie from the counter. -EAGAIN if a wrapped counter met
  * too many that are still in use, to go on after a break of the lock.
@@ -85,8 +105,9 @@ static int iopf_reserve_cookie(struct iommufd_iopf_eventq *iopf)
 	for (tries = 0; tries < IOPF_COOKIE_TRIES; tries++) {
 		cookie = iopf_next_cookie(iopf->cookie);
 		xa_lock(&iopf->cookies);
-		old = __xa_cmpxchg(&iopf->cookies, cookie, NULL, XA_ZERO_ENTRY,
-				   GFP_NOWAIT);
+		old = __xa_cmpxchg(&iopf->cookies,
+				   iopf_cookie_index(iopf, cookie), NULL,
+				   XA_ZERO_ENTRY, GFP_NOWAIT);
 		xa_unlock(&iopf->cookies);
 		if (xa_is_err(old))
 			return xa_err(old);
@@ -113,7 +134,8 @@ static int iopf_reserve_cookie_slow(struct iommufd_iopf_eventq *iopf)
 	lockdep_assert_held(&iopf->common.readers);
 
 	spin_unlock_irq(&iopf->common.wait.lock);
-	rc = xa_reserve_irq(&iopf->cookies, cookie, IOMMUFD_EVENTQ_GFP);
+	rc = xa_reserve_irq(&iopf->cookies, iopf_cookie_index(iopf, cookie),
+			    IOMMUFD_EVENTQ_GFP);
 	spin_lock_irq(&iopf->common.wait.lock);
 	if (!rc) {
 		iopf->cookie = cookie;
@@ -137,7 +159,8 @@ static int iopf_hand_out(struct iommufd_iopf_eventq *iopf,
 	group->cookie = iopf->cookie;
 	xa_lock(&iopf->cookies);
 	/* The slot is there: no memory is needed */
-	__xa_store(&iopf->cookies, group->cookie, group, 0);
+	__xa_store(&iopf->cookies, iopf_cookie_index(iopf, group->cookie),
+		   group, 0);
 	xa_unlock(&iopf->cookies);
 	iopf->reserved = false;
 	/* If it fails, the next group tries again */
@@ -155,7 +178,7 @@ static void iopf_take_cookie(struct iommufd_iopf_eventq *iopf,
 	iommufd_eventq_assert_locked(&iopf->common);
 
 	xa_lock(&iopf->cookies);
-	__xa_erase(&iopf->cookies, group->cookie);
+	__xa_erase(&iopf->cookies, iopf_cookie_index(iopf, group->cookie));
 	xa_unlock(&iopf->cookies);
 	group->cookie = 0;
 	iopf->nr_outstanding--;
@@ -305,7 +328,7 @@ static ssize_t iopf_stage(struct iommufd_eventq *eventq, size_t room,
 /* A group whose records did not reach the user goes back to where it was */
 static void iopf_withdraw(struct iommufd_iopf_eventq *iopf, u32 cookie)
 {
-	struct iopf_group *group = xa_load(&iopf->cookies, cookie);
+	struct iopf_group *group = iopf_find_cookie(iopf, cookie);
 
 	/* Answered meanwhile, by a detach or by a writer who guessed */
 	if (!group)
@@ -349,8 +372,7 @@ static int iopf_answer(struct iommufd_eventq *eventq, const void *answer)
 		return -EINVAL;
 
 	spin_lock_irq(&eventq->wait.lock);
-	/* The reserved cookie, which is nobody's yet, reads as NULL */
-	group = xa_load(&iopf->cookies, response->cookie);
+	group = iopf_find_cookie(iopf, response->cookie);
 	if (group)
 		iopf_take(iopf, group);
 	spin_unlock_irq(&eventq->wait.lock);
@@ -428,6 +450,8 @@ int iommufd_iopf_eventq_alloc(struct iommufd_ucmd *ucmd)
 	INIT_LIST_HEAD(&iopf->pending);
 	INIT_LIST_HEAD(&iopf->outstanding);
 	xa_init_flags(&iopf->cookies, XA_FLAGS_LOCK_IRQ | XA_FLAGS_ACCOUNT);
+	iopf->cookie_base = get_random_u32();
+	iopf->cookie = iopf->cookie_base;
 	iommufd_eventq_setup(&iopf->common, &iopf_eventq_ops, cmd->flags);
 
 	iopf->records = kvmalloc(PAGE_SIZE, IOMMUFD_EVENTQ_GFP);
@@ -567,7 +591,8 @@ void iommufd_iopf_test_set_cookie(struct iommufd_eventq *eventq, u32 cookie)
 	struct iommufd_iopf_eventq *iopf = to_iopf_eventq(eventq);
 
 	if (iopf->reserved)
-		xa_erase_irq(&iopf->cookies, iopf->cookie);
+		xa_erase_irq(&iopf->cookies,
+			     iopf_cookie_index(iopf, iopf->cookie));
 	iopf->reserved = false;
 	iopf->cookie = cookie;
 }

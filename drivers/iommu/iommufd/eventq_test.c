@@ -1087,6 +1087,7 @@ static void test_iopf_cookie_in_use(struct kunit *test)
 	const unsigned int nr = 300;
 	unsigned int i;
 
+	iommufd_iopf_test_set_cookie(fake->eventq, U32_MAX);
 	for (i = 1; i <= nr; i++) {
 		fake_fault(test, fake);
 		KUNIT_EXPECT_EQ(test, fake_read(test, fake), i);

@@ -139,7 +139,7 @@ TEST_F(fault, read_vector_is_one_buffer)
 TEST_F(fault, read_fails_at_first_record)
 {
 	/* An odd number of them: swapping the two each time would show. */
-	static const size_t mapped[] = { 0, 1, sizeof(struct iommu_hwpt_pgfault) - 1 };
+	static const size_t mapped[] = { 0, 1, FAULT_LEN - 1 };
 	struct iommu_hwpt_pgfault f[8];
 	size_t i;
 
@@ -360,18 +360,6 @@ TEST_F(fault, bad_answers_are_refused)
 	ASSERT_TRUE(got_nothing(&self->w, 0));
 }
 
-TEST_F(fault, answer_count_no_multiple_of_record)
-{
-	static const size_t counts[] = { 1, 7, 9, 12, 15 };
-	struct iommu_hwpt_page_response r[2] = {};
-	size_t i;
-
-	ASSERT_TRUE(outstanding(&self->w, 0, 1, &r[0].cookie));
-	for (i = 0; i < ARRAY_SIZE(counts); i++)
-		ASSERT_EQ(-EINVAL, sys_write(self->w.queue.fd, r, counts[i]));
-	ASSERT_TRUE(got_nothing(&self->w, 0));
-}
-
 TEST_F(fault, batch_stops_at_bad_answer)
 {
 	struct iommu_hwpt_page_response r[4] = {};
@@ -396,18 +384,6 @@ TEST_F(fault, batch_stops_at_bad_answer)
 	ASSERT_TRUE(got(&self->w, 0, 3, GOT_SUCCESS));
 }
 
-TEST_F(fault, batch_stops_at_unreadable_answer)
-{
-	struct iommu_hwpt_page_response r[2] = {};
-	char *edge = eq_edge(ANSWER_LEN);
-
-	ASSERT_TRUE(outstanding(&self->w, 0, 1, &r[0].cookie));
-	memcpy(edge, r, ANSWER_LEN);
-	ASSERT_EQ(ANSWER_LEN,
-		  sys_write(self->w.queue.fd, edge, 2 * ANSWER_LEN));
-	ASSERT_TRUE(got(&self->w, 0, 1, GOT_SUCCESS));
-}
-
 TEST_F(fault, write_vector_is_one_buffer)
 {
 	struct iommu_hwpt_page_response r[2] = {};
@@ -422,6 +398,74 @@ TEST_F(fault, write_vector_is_one_buffer)
 	ASSERT_EQ(2 * ANSWER_LEN,
 		  RET(writev(self->w.queue.fd, iov, ARRAY_SIZE(iov))));
 	ASSERT_TRUE(got(&self->w, 0, 1, GOT_SUCCESS));
+	ASSERT_TRUE(got(&self->w, 0, 2, GOT_SUCCESS));
+}
+
+/* An answer never waits, so it can be told not to. */
+TEST_F(fault, answer_that_must_not_wait)
+{
+	struct iommu_hwpt_page_response r[2] = {};
+	struct iovec iov = { .iov_base = r, .iov_len = sizeof(r) };
+	int fd = self->w.queue.fd;
+
+	ASSERT_TRUE(outstanding(&self->w, 0, 1, &r[0].cookie));
+	ASSERT_TRUE(outstanding(&self->w, 0, 2, &r[1].cookie));
+	ASSERT_EQ(2 * ANSWER_LEN, RET(pwritev2(fd, &iov, 1, -1, RWF_NOWAIT)));
+	ASSERT_TRUE(got(&self->w, 0, 1, GOT_SUCCESS));
+	ASSERT_TRUE(got(&self->w, 0, 2, GOT_SUCCESS));
+	ASSERT_EQ(-EINVAL, RET(pwritev2(fd, &iov, 1, -1, RWF_NOWAIT)));
+	ASSERT_TRUE(got_nothing(&self->w, 0));
+}
+
+/* A cookie is one of its queue. */
+TEST_F(fault, answer_to_other_queue)
+{
+	struct iommu_hwpt_pgfault f;
+	struct eq_queue other;
+	__u32 cookie, hwpt;
+
+	ASSERT_EQ(0, eq_fault_queue(self->w.iommu, 0, &other));
+	ASSERT_EQ(0, eq_fault_hwpt(self->w.iommu, &self->w.dev[1],
+				   self->w.ioas, other.id, &hwpt));
+	ASSERT_EQ(0, eq_replace(self->w.iommu, &self->w.dev[1], hwpt));
+	ASSERT_TRUE(outstanding(&self->w, 0, 1, &cookie));
+	ASSERT_EQ(0, fault(&self->w, 1, 2));
+	ASSERT_EQ(FAULT_LEN, sys_read(other.fd, &f, sizeof(f)));
+
+	ASSERT_EQ(-EINVAL, answer(other.fd, cookie, IOMMUFD_PAGE_RESP_SUCCESS));
+	ASSERT_EQ(-EINVAL, answer(self->w.queue.fd, f.cookie,
+				  IOMMUFD_PAGE_RESP_SUCCESS));
+	ASSERT_TRUE(got_nothing(&self->w, 0));
+	ASSERT_TRUE(got_nothing(&self->w, 1));
+	ASSERT_EQ(ANSWER_LEN, answer(self->w.queue.fd, cookie,
+				     IOMMUFD_PAGE_RESP_SUCCESS));
+	ASSERT_EQ(ANSWER_LEN, answer(other.fd, f.cookie,
+				     IOMMUFD_PAGE_RESP_SUCCESS));
+	ASSERT_TRUE(got(&self->w, 0, 1, GOT_SUCCESS));
+	ASSERT_TRUE(got(&self->w, 1, 2, GOT_SUCCESS));
+}
+
+/* An answer that is late by a whole queue hits nothing, either. */
+TEST_F(fault, answer_to_former_queue)
+{
+	struct iommu_hwpt_pgfault f;
+	__u32 stale, hwpt;
+	struct eq_queue q;
+
+	ASSERT_TRUE(outstanding(&self->w, 0, 1, &stale));
+	ASSERT_EQ(0, close(self->w.queue.fd));
+	self->w.queue.fd = -1;
+	ASSERT_TRUE(got(&self->w, 0, 1, GOT_INVALID));
+	ASSERT_EQ(0, eq_fault_queue(self->w.iommu, 0, &q));
+	ASSERT_EQ(0, eq_fault_hwpt(self->w.iommu, &self->w.dev[0],
+				   self->w.ioas, q.id, &hwpt));
+	ASSERT_EQ(0, eq_replace(self->w.iommu, &self->w.dev[0], hwpt));
+	ASSERT_EQ(0, fault(&self->w, 0, 2));
+	ASSERT_EQ(FAULT_LEN, sys_read(q.fd, &f, sizeof(f)));
+	ASSERT_EQ(-EINVAL, answer(q.fd, stale, IOMMUFD_PAGE_RESP_SUCCESS));
+	ASSERT_TRUE(got_nothing(&self->w, 0));
+	ASSERT_EQ(ANSWER_LEN, answer(q.fd, f.cookie,
+				     IOMMUFD_PAGE_RESP_SUCCESS));
 	ASSERT_TRUE(got(&self->w, 0, 2, GOT_SUCCESS));
 }
 
@@ -452,17 +496,29 @@ TEST_F(fault, cookies_are_not_reused)
 
 TEST_F(fault, failed_read_spends_no_answer)
 {
-	__u32 cookie;
+	struct iommu_hwpt_pgfault f;
+	__u32 cookie, i;
 
-	ASSERT_EQ(0, fault(&self->w, 0, 1));
+	ASSERT_TRUE(outstanding(&self->w, 0, 1, &cookie));
+	ASSERT_EQ(0, fault(&self->w, 0, 2));
 	ASSERT_EQ(-EFAULT, sys_read(self->w.queue.fd, eq_edge(0), FAULT_LEN));
 	ASSERT_TRUE(readable(self->w.queue.fd));
-	ASSERT_EQ(0, eq_fdinfo(self->w.queue.fd, "outstanding"));
+	ASSERT_EQ(1, eq_fdinfo(self->w.queue.fd, "outstanding"));
 	/* No cookie is good while the fault waits to be read. */
-	for (cookie = 0; cookie < 16; cookie++)
-		ASSERT_EQ(-EINVAL, answer(self->w.queue.fd, cookie,
+	for (i = 1; i < 16; i++)
+		ASSERT_EQ(-EINVAL, answer(self->w.queue.fd, cookie + i,
 					  IOMMUFD_PAGE_RESP_SUCCESS));
 	ASSERT_TRUE(got_nothing(&self->w, 0));
+	/* Nor is one that an earlier read spent on it. */
+	ASSERT_EQ(FAULT_LEN, sys_read(self->w.queue.fd, &f, sizeof(f)));
+	for (i = 1; i < 16; i++)
+		if (cookie + i != f.cookie)
+			ASSERT_EQ(-EINVAL, answer(self->w.queue.fd, cookie + i,
+						  IOMMUFD_PAGE_RESP_SUCCESS));
+	ASSERT_TRUE(got_nothing(&self->w, 0));
+	ASSERT_EQ(ANSWER_LEN, answer(self->w.queue.fd, f.cookie,
+				     IOMMUFD_PAGE_RESP_SUCCESS));
+	ASSERT_TRUE(got(&self->w, 0, 2, GOT_SUCCESS));
 }
 
 /*
@@ -507,10 +563,61 @@ TEST_F(fault, replace_answers_invalid)
 
 TEST_F(fault, replace_by_domain_without_queue)
 {
+	char buf[64];
+
 	ASSERT_EQ(0, fault(&self->w, 0, 1));
 	ASSERT_EQ(0, eq_replace(self->w.iommu, &self->w.dev[0], self->w.ioas));
 	ASSERT_TRUE(got(&self->w, 0, 1, GOT_INVALID));
+	ASSERT_TRUE(got_nothing(&self->w, 0));
 	ASSERT_FALSE(readable(self->w.queue.fd));
+	ASSERT_EQ(0, sys_read(self->w.queue.fd, buf, sizeof(buf)));
+	ASSERT_EQ(0, eq_fdinfo(self->w.queue.fd, "queued"));
+	/* Nor has the queue a part in what comes later. */
+	ASSERT_EQ(0, fault(&self->w, 0, 2));
+	ASSERT_TRUE(got(&self->w, 0, 2, GOT_INVALID));
+	ASSERT_EQ(0, eq_replace(self->w.iommu, &self->w.dev[1], self->w.ioas));
+	ASSERT_EQ(0, close(self->w.queue.fd));
+	self->w.queue.fd = -1;
+	ASSERT_TRUE(got_nothing(&self->w, 0));
+	ASSERT_EQ(0, eq_destroy(self->w.iommu, self->w.hwpt));
+	ASSERT_EQ(0, eq_destroy(self->w.iommu, self->w.queue.id));
+}
+
+/* The attachment goes on, and with it its faults. */
+TEST_F(fault, replace_that_changes_nothing)
+{
+	struct iommu_hwpt_pgfault f;
+	__u32 cookie;
+
+	ASSERT_TRUE(outstanding(&self->w, 0, 1, &cookie));
+	ASSERT_EQ(0, fault(&self->w, 0, 2));
+	ASSERT_EQ(0, eq_replace(self->w.iommu, &self->w.dev[0], self->w.hwpt));
+	ASSERT_EQ(-ENOENT, eq_replace(self->w.iommu, &self->w.dev[0], 1 << 24));
+	ASSERT_EQ(-EINVAL, eq_replace(self->w.iommu, &self->w.dev[0],
+				      self->w.queue.id));
+	ASSERT_TRUE(got_nothing(&self->w, 0));
+	ASSERT_EQ(FAULT_LEN, sys_read(self->w.queue.fd, &f, sizeof(f)));
+	ASSERT_EQ(2, f.grpid);
+	ASSERT_EQ(ANSWER_LEN, answer(self->w.queue.fd, cookie,
+				     IOMMUFD_PAGE_RESP_SUCCESS));
+	ASSERT_EQ(ANSWER_LEN, answer(self->w.queue.fd, f.cookie,
+				     IOMMUFD_PAGE_RESP_SUCCESS));
+	ASSERT_TRUE(got(&self->w, 0, 1, GOT_SUCCESS));
+	ASSERT_TRUE(got(&self->w, 0, 2, GOT_SUCCESS));
+	ASSERT_TRUE(got_nothing(&self->w, 0));
+}
+
+/* Who attaches to a queue that nobody has open need not wait, either. */
+TEST_F(fault, attach_after_close)
+{
+	ASSERT_EQ(0, eq_replace(self->w.iommu, &self->w.dev[0], self->w.ioas));
+	ASSERT_EQ(0, close(self->w.queue.fd));
+	self->w.queue.fd = -1;
+	ASSERT_EQ(0, eq_replace(self->w.iommu, &self->w.dev[0], self->w.hwpt));
+	ASSERT_EQ(0, group(&self->w, 0, 1, 3));
+	ASSERT_TRUE(got(&self->w, 0, 1, GOT_INVALID));
+	ASSERT_EQ(0, eq_replace(self->w.iommu, &self->w.dev[0], self->w.ioas));
+	ASSERT_TRUE(got_nothing(&self->w, 0));
 }
 
 TEST_F(fault, detach_of_device)
@@ -552,6 +659,40 @@ TEST_F(fault, detach_of_pasid)
 	ASSERT_EQ(ANSWER_LEN, answer(self->w.queue.fd, f[0].cookie,
 				     IOMMUFD_PAGE_RESP_SUCCESS));
 	ASSERT_TRUE(got(&self->w, 0, 3, GOT_SUCCESS));
+}
+
+TEST_F(fault, replace_of_pasid)
+{
+	struct eq_dev *dev = &self->w.dev[0];
+	struct iommu_test_cmd replace = {
+		.id = dev->stdev_id,
+		.pasid_replace.pasid = PASID,
+	};
+	struct iommu_hwpt_pgfault f;
+	struct eq_queue other;
+
+	ASSERT_EQ(0, eq_fault_queue(self->w.iommu, 0, &other));
+	ASSERT_EQ(0, eq_fault_hwpt(self->w.iommu, dev, self->w.ioas, other.id,
+				   &replace.pasid_replace.pt_id));
+	ASSERT_EQ(0, eq_pasid_attach(self->w.iommu, dev, PASID, self->w.hwpt));
+	self->pasid_attached = true;
+	ASSERT_EQ(0, eq_pasid_fault(self->w.iommu, dev, PASID, 1));
+	ASSERT_EQ(FAULT_LEN, sys_read(self->w.queue.fd, &f, sizeof(f)));
+	ASSERT_EQ(0, eq_pasid_fault(self->w.iommu, dev, PASID, 2));
+	ASSERT_EQ(0, fault(&self->w, 0, 3));
+
+	ASSERT_EQ(0, eq_test(self->w.iommu, IOMMU_TEST_OP_PASID_REPLACE,
+			     &replace));
+	ASSERT_TRUE(got_two_invalid(&self->w, 0, 1, 2));
+	ASSERT_EQ(-EINVAL, answer(self->w.queue.fd, f.cookie,
+				  IOMMUFD_PAGE_RESP_SUCCESS));
+	ASSERT_FALSE(readable(other.fd));
+	ASSERT_EQ(0, eq_pasid_fault(self->w.iommu, dev, PASID, 4));
+	ASSERT_EQ(FAULT_LEN, sys_read(other.fd, &f, sizeof(f)));
+	ASSERT_EQ(4, f.grpid);
+	ASSERT_EQ(PASID, f.pasid);
+	ASSERT_EQ(FAULT_LEN, sys_read(self->w.queue.fd, &f, sizeof(f)));
+	ASSERT_EQ(3, f.grpid);
 }
 
 TEST_F(fault, close_answers_invalid)
@@ -619,135 +760,297 @@ TEST_F(fault, fdinfo)
 }
 
 /*
- * Fault queues: a reader or writer stuck in a page fault of its own
+ * Fault queues: everything that can happen to a group, in any order, against a
+ * model of what the queue is
  */
 
-TEST_F(fault, stuck_reader_delays_nobody)
+#define MODEL_STEPS 2500
+#define MODEL_MAX 24
+
+struct model_group {
+	__u32 grpid;
+	unsigned int dev, nr;
+	__u32 cookie;
+};
+
+/* Groups that wait to be read, and those that wait for their answer */
+struct model_list {
+	struct model_group g[MODEL_MAX];
+	unsigned int nr;
+};
+
+struct model {
+	struct world *w;
+	struct model_list queued, open;
+	__u32 hwpt[2];		/* the devices move between them */
+	unsigned int attached[2];
+	__u32 next;		/* group number */
+	__u32 stale;		/* a cookie that was good */
+	__u32 random;
+	char *edge;		/* of a page to read into */
+};
+
+static __u32 next_random(struct model *m)
 {
-	struct act later = { .w = &self->w, .dev = 1, .arg = 3 };
-	struct act accept = { .w = &self->w };
-	struct act replace = { .w = &self->w, .arg = self->w.ioas };
-	struct act remove = { .w = &self->w, .dev = 1 };
-	struct eq_io io = { .fd = self->w.queue.fd };
-	struct pollfd pfd = { .fd = io.fd, .events = POLLIN | POLLOUT };
+	m->random = m->random * 1664525 + 1013904223;
+	return m->random >> 8;
+}
+
+static struct model_group model_remove(struct model_list *list, unsigned int i)
+{
+	struct model_group g = list->g[i];
+
+	list->nr--;
+	memmove(&list->g[i], &list->g[i + 1], (list->nr - i) * sizeof(g));
+	return g;
+}
+
+static bool model_raise(struct model *m)
+{
+	struct model_group g = {
+		.grpid = m->next++,
+		.dev = next_random(m) % 2,
+		.nr = next_random(m) % 4 + 1,
+	};
+
+	if (m->queued.nr + m->open.nr == MODEL_MAX)
+		return true;
+	m->queued.g[m->queued.nr++] = g;
+	return !group(m->w, g.dev, g.grpid, g.nr);
+}
+
+static bool is_group(struct model *m, const char *buf, struct model_group *g)
+{
 	struct iommu_hwpt_pgfault f;
-	struct eq_stall stall;
-	struct eq_job reader;
+	unsigned int i;
 
-	if (eq_stall_init(&stall))
-		SKIP(return, NO_STALL);
-	io.buf = stall.page;
-	io.len = stall.len;
-	ASSERT_TRUE(outstanding(&self->w, 0, 1, &accept.arg));
-	ASSERT_EQ(0, fault(&self->w, 0, 2));
-	ASSERT_TRUE(eq_job_start(&reader, eq_job_read, &io));
-	ASSERT_TRUE(eq_stall_hit(&stall));
-
-	ASSERT_PROMPT(0, act_fault, &later);
-	ASSERT_PROMPT(ANSWER_LEN, act_accept, &accept);
-	ASSERT_TRUE(got(&self->w, 0, 1, GOT_SUCCESS));
-	ASSERT_PROMPT(POLLIN | POLLOUT, eq_job_poll, &pfd);
-	/* Another reader is told to come back. */
-	ASSERT_PROMPT(-EAGAIN, act_read_nowait, &accept);
-	ASSERT_PROMPT(0, act_replace, &replace);
-	ASSERT_TRUE(got(&self->w, 0, 2, GOT_INVALID));
-	ASSERT_PROMPT(0, act_remove, &remove);
-
-	/* The record was in its hands when the detach answered it. */
-	ASSERT_FALSE(eq_job_end(&reader, 0));
-	ASSERT_EQ(0, eq_stall_fill(&stall, NULL, 0));
-	ASSERT_TRUE(eq_job_end(&reader, DEADLINE_MS));
-	ASSERT_EQ(FAULT_LEN, reader.ret);
-	memcpy(&f, stall.page, sizeof(f));
-	ASSERT_EQ(2, f.grpid);
-	ASSERT_EQ(-EINVAL, answer(io.fd, f.cookie, IOMMUFD_PAGE_RESP_SUCCESS));
-	ASSERT_FALSE(readable(io.fd));
-	ASSERT_TRUE(got_nothing(&self->w, 0));
+	for (i = 0; i < g->nr; i++) {
+		memcpy(&f, buf + i * FAULT_LEN, sizeof(f));
+		if (!i)
+			g->cookie = f.cookie;
+		if (f.grpid != g->grpid || f.addr != EQ_ADDR(i) ||
+		    f.dev_id != m->w->dev[g->dev].dev_id || f.__reserved ||
+		    !f.cookie || f.cookie != g->cookie ||
+		    f.flags != (i + 1 == g->nr ?
+					IOMMU_PGFAULT_FLAGS_LAST_PAGE : 0))
+			return false;
+	}
+	return true;
 }
 
-/* As above, but the reader fails after the detach: nothing comes back. */
-TEST_F(fault, detach_under_reader_that_fails)
+/* Read @count bytes, of which those from @hole on cannot be written. */
+static bool model_read(struct model *m, size_t count, size_t hole)
 {
-	struct act replace = { .w = &self->w, .arg = self->w.ioas };
-	struct eq_io io = { .fd = self->w.queue.fd };
-	struct eq_stall stall;
-	struct eq_job reader;
+	size_t room = hole < count ? hole : count, len = 0;
+	char *buf = m->edge - hole;
+	unsigned int nr = 0;
+	long want, ret;
 
-	if (eq_stall_init(&stall))
-		SKIP(return, NO_STALL);
-	io.buf = stall.page;
-	io.len = stall.len;
-	ASSERT_EQ(0, group(&self->w, 0, 1, 3));
-	ASSERT_TRUE(eq_job_start(&reader, eq_job_read, &io));
-	ASSERT_TRUE(eq_stall_hit(&stall));
-	ASSERT_PROMPT(0, act_replace, &replace);
-	ASSERT_TRUE(got(&self->w, 0, 1, GOT_INVALID));
-	ASSERT_EQ(0, eq_stall_break(&stall));
-	ASSERT_TRUE(eq_job_end(&reader, DEADLINE_MS));
-	ASSERT_EQ(-EFAULT, reader.ret);
-	ASSERT_FALSE(readable(io.fd));
-	ASSERT_EQ(0, eq_fdinfo(io.fd, "outstanding"));
-	ASSERT_TRUE(got_nothing(&self->w, 0));
+	while (nr < m->queued.nr &&
+	       len + m->queued.g[nr].nr * FAULT_LEN <= room)
+		len += m->queued.g[nr++].nr * FAULT_LEN;
+	want = len;
+	if (!len && m->queued.nr && count)
+		want = m->queued.g[0].nr * FAULT_LEN > count ? -EINVAL :
+							       -EFAULT;
+	ret = sys_read(m->w->queue.fd, buf, count);
+	if (ret != want) {
+		printf("# read of %zu up to %zu: %ld, not %ld\n", count, hole,
+		       ret, want);
+		return false;
+	}
+	for (; nr; nr--) {
+		struct model_group g = model_remove(&m->queued, 0);
+
+		if (!is_group(m, buf, &g))
+			return false;
+		buf += g.nr * FAULT_LEN;
+		m->open.g[m->open.nr++] = g;
+	}
+	return true;
 }
 
-TEST_F(fault, close_under_stuck_reader)
+static bool model_answer(struct model *m)
 {
-	struct eq_io io = { .fd = self->w.queue.fd };
-	struct eq_stall stall;
-	struct eq_job reader;
+	__u32 code = next_random(m) % 2 ? IOMMUFD_PAGE_RESP_SUCCESS :
+					  IOMMUFD_PAGE_RESP_INVALID;
+	int fd = m->w->queue.fd;
+	struct model_group g;
 
-	if (eq_stall_init(&stall))
-		SKIP(return, NO_STALL);
-	io.buf = stall.page;
-	io.len = stall.len;
-	ASSERT_EQ(0, fault(&self->w, 0, 1));
-	ASSERT_TRUE(eq_job_start(&reader, eq_job_read, &io));
-	ASSERT_TRUE(eq_stall_hit(&stall));
-	ASSERT_EQ(0, fault(&self->w, 0, 2));
-	ASSERT_PROMPT(0, eq_job_close, &self->w.queue.fd);
-	self->w.queue.fd = -1;
-	/* The reader holds the file: the last close is its own. */
-	ASSERT_TRUE(got_nothing(&self->w, 0));
-	ASSERT_EQ(0, eq_stall_fill(&stall, NULL, 0));
-	ASSERT_TRUE(eq_job_end(&reader, DEADLINE_MS));
-	ASSERT_EQ(2 * FAULT_LEN, reader.ret);
-	ASSERT_TRUE(got_two_invalid(&self->w, 0, 1, 2));
+	if (m->stale && answer(fd, m->stale, code) != -EINVAL)
+		return false;
+	if (!m->open.nr)
+		return true;
+	g = model_remove(&m->open, next_random(m) % m->open.nr);
+	m->stale = g.cookie;
+	return answer(fd, g.cookie, 2) == -EINVAL &&
+	       answer(fd, g.cookie, code) == ANSWER_LEN &&
+	       got(m->w, g.dev, g.grpid, code);
 }
 
-TEST_F(fault, stuck_writer_delays_nobody)
+static unsigned int model_detach(struct model *m, struct model_list *list,
+				 unsigned int dev, bool *left)
 {
-	struct act later = { .w = &self->w, .dev = 1, .arg = 2 };
-	struct act replace = { .w = &self->w, .arg = self->w.ioas };
-	struct act remove = { .w = &self->w, .dev = 1 };
-	struct iommu_hwpt_page_response response = {};
-	struct eq_io write_io = { .fd = self->w.queue.fd }, read_io = write_io;
-	struct pollfd pfd = { .fd = self->w.queue.fd, .events = POLLIN };
-	struct eq_stall stall;
-	struct eq_job writer;
-	char buf[4096];
+	unsigned int i = 0, nr = 0;
 
-	if (eq_stall_init(&stall))
-		SKIP(return, NO_STALL);
-	write_io.buf = stall.page;
-	write_io.len = sizeof(response);
-	read_io.buf = buf;
-	read_io.len = sizeof(buf);
-	ASSERT_TRUE(outstanding(&self->w, 0, 1, &response.cookie));
-	ASSERT_TRUE(eq_job_start(&writer, eq_job_write, &write_io));
-	ASSERT_TRUE(eq_stall_hit(&stall));
+	while (i < list->nr) {
+		if (list->g[i].dev == dev) {
+			m->stale = list->g[i].cookie;
+			left[model_remove(list, i).grpid] = true;
+			nr++;
+		} else {
+			i++;
+		}
+	}
+	return nr;
+}
 
-	ASSERT_PROMPT(0, act_fault, &later);
-	ASSERT_PROMPT(POLLIN, eq_job_poll, &pfd);
-	ASSERT_PROMPT(FAULT_LEN, eq_job_read, &read_io);
-	ASSERT_PROMPT(0, act_replace, &replace);
-	ASSERT_TRUE(got(&self->w, 0, 1, GOT_INVALID));
-	ASSERT_PROMPT(0, act_remove, &remove);
+/* To the other domain, which has the same queue: all INVALID, in any order */
+static bool model_replace(struct model *m)
+{
+	bool left[MODEL_STEPS] = {};
+	unsigned int dev = next_random(m) % 2, nr;
+	struct eq_answer a;
 
-	ASSERT_FALSE(eq_job_end(&writer, 0));
-	ASSERT_EQ(0, eq_stall_fill(&stall, &response, sizeof(response)));
-	ASSERT_TRUE(eq_job_end(&writer, DEADLINE_MS));
-	ASSERT_EQ(-EINVAL, writer.ret);
-	ASSERT_TRUE(got_nothing(&self->w, 0));
+	m->attached[dev] ^= 1;
+	if (eq_replace(m->w->iommu, &m->w->dev[dev],
+		       m->hwpt[m->attached[dev]]))
+		return false;
+	for (nr = model_detach(m, &m->open, dev, left) +
+		  model_detach(m, &m->queued, dev, left); nr; nr--) {
+		if (eq_pop_answer(m->w->iommu, &m->w->dev[dev], &a) ||
+		    a.code != GOT_INVALID || !left[a.grpid])
+			return false;
+		left[a.grpid] = false;
+	}
+	return true;
+}
+
+static bool model_step(struct model *m)
+{
+	size_t room = next_random(m) % (16 * FAULT_LEN);
+
+	switch (next_random(m) % 32) {
+	case 0 ... 14:
+		return model_raise(m);
+	case 15 ... 18:
+		return model_read(m, room, 4000);
+	case 19:
+		return model_read(m, room % (2 * FAULT_LEN), 4000);
+	case 20 ... 22:
+		return model_read(m, 4096, room);
+	case 23 ... 30:
+		return model_answer(m);
+	default:
+		return model_replace(m);
+	}
+}
+
+static bool as_model(struct model *m, bool thorough)
+{
+	int fd = m->w->queue.fd;
+
+	return readable(fd) == !!m->queued.nr && got_nothing(m->w, 0) &&
+	       got_nothing(m->w, 1) &&
+	       (!thorough ||
+		(eq_fdinfo(fd, "queued") == m->queued.nr &&
+		 eq_fdinfo(fd, "outstanding") == m->open.nr));
+}
+
+TEST_F(fault, anything_in_any_order)
+{
+	struct model m = {
+		.w = &self->w,
+		.hwpt = { self->w.hwpt },
+		.edge = eq_edge(4096) + 4096,
+	};
+	int step;
+
+	ASSERT_EQ(0, eq_fault_hwpt(self->w.iommu, &self->w.dev[0],
+				   self->w.ioas, self->w.queue.id, &m.hwpt[1]));
+	for (step = 0; step < MODEL_STEPS; step++) {
+		ASSERT_TRUE(model_step(&m)) {
+			TH_LOG("step %d", step);
+		}
+		ASSERT_TRUE(as_model(&m, step % 64 == 0)) {
+			TH_LOG("step %d", step);
+		}
+	}
+	ASSERT_TRUE(as_model(&m, true));
+}
+
+/* Two readers with buffers of different sizes who answer, under load */
+
+#define LOAD_GROUPS 1000
+
+struct load_reader {
+	int fd;
+	size_t len;		/* of the buffer */
+	bool *stop;
+	__u8 *seen;		/* one count for each group */
+	__u32 next;		/* what can come at the earliest */
+};
+
+static long job_load_read(void *arg)
+{
+	struct load_reader *reader = arg;
+	struct iommu_hwpt_pgfault f[16];
+
+	for (;;) {
+		bool stop = __atomic_load_n(reader->stop, __ATOMIC_ACQUIRE);
+		long len = sys_read(reader->fd, f, reader->len), i;
+
+		if (len < 0)
+			return len;
+		if (!len && stop)
+			return 0;
+		if (!len)
+			usleep(100);
+		for (i = 0; i < len / FAULT_LEN; i++) {
+			if (!(f[i].flags & IOMMU_PGFAULT_FLAGS_LAST_PAGE))
+				continue;
+			if (f[i].grpid >= LOAD_GROUPS ||
+			    f[i].grpid < reader->next ||
+			    answer(reader->fd, f[i].cookie,
+				   IOMMUFD_PAGE_RESP_SUCCESS) != ANSWER_LEN)
+				return -EPROTO;
+			reader->next = f[i].grpid + 1;
+			__atomic_add_fetch(&reader->seen[f[i].grpid], 1,
+					   __ATOMIC_RELAXED);
+		}
+	}
+}
+
+TEST_F(fault, readers_see_the_order)
+{
+	static __u8 seen[LOAD_GROUPS];
+	struct load_reader reader[2];
+	struct eq_job job[2];
+	bool stop = false;
+	struct eq_answer a;
+	int i;
+
+	for (i = 0; i < 2; i++) {
+		reader[i].fd = self->w.queue.fd;
+		reader[i].len = i ? 16 * FAULT_LEN : 2 * FAULT_LEN;
+		reader[i].stop = &stop;
+		reader[i].seen = seen;
+		reader[i].next = 0;
+		ASSERT_TRUE(eq_job_start(&job[i], job_load_read, &reader[i]));
+	}
+	for (i = 0; i < LOAD_GROUPS; i++)
+		ASSERT_EQ(0, group(&self->w, 0, i, i % 2 + 1));
+	__atomic_store_n(&stop, true, __ATOMIC_RELEASE);
+	for (i = 0; i < 2; i++) {
+		ASSERT_TRUE(eq_job_end(&job[i], DEADLINE_MS));
+		ASSERT_EQ(0, job[i].ret);
+	}
+	for (i = 0; i < LOAD_GROUPS; i++)
+		ASSERT_EQ(1, seen[i]);
+	ASSERT_EQ(0, eq_pop_answer(self->w.iommu, &self->w.dev[0], &a));
+	ASSERT_EQ(LOAD_GROUPS, a.nr_success);
+	ASSERT_EQ(0, a.nr_invalid);
+	ASSERT_EQ(0, a.nr_failure);
 }
 
 TEST_HARNESS_MAIN

@@ -21,6 +21,7 @@
 #include <sys/ioctl.h>
 #include <sys/mman.h>
 #include <sys/syscall.h>
+#include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -163,6 +164,14 @@ static inline long eq_job_poll(void *arg)
 static inline long eq_job_close(void *arg)
 {
 	return close(*(int *)arg) ? -errno : 0;
+}
+
+/* The pid at @arg, a child of ours, has ended. */
+static inline long eq_job_waitpid(void *arg)
+{
+	pid_t pid = *(pid_t *)arg;
+
+	return RET(waitpid(pid, NULL, 0));
 }
 
 /* Memory that stalls */

@@ -288,6 +288,33 @@ static inline int lowest_free_fd(void)
 	return fd;
 }
 
+/* A record is a normal event with this sequence. */
+static inline bool is_event(const void *record, __u32 sequence)
+{
+	struct eq_vevent v;
+
+	memcpy(&v, record, sizeof(v));
+	if (!v.header.flags && v.header.sequence == sequence &&
+	    v.event.virt_id == VIRT_ID)
+		return true;
+	printf("# flags %#x sequence %u virt_id %#x, wanted %u\n",
+	       v.header.flags, v.header.sequence, v.event.virt_id, sequence);
+	return false;
+}
+
+/* A header says that events up to this sequence were lost. */
+static inline bool is_lost(const void *record, __u32 sequence)
+{
+	struct iommufd_vevent_header h;
+
+	memcpy(&h, record, sizeof(h));
+	if (h.flags == IOMMU_VEVENTQ_FLAG_LOST_EVENTS && h.sequence == sequence)
+		return true;
+	printf("# flags %#x sequence %u, wanted LOST %u\n", h.flags,
+	       h.sequence, sequence);
+	return false;
+}
+
 static inline int raise_one(struct world *w, bool viommu)
 {
 	return viommu ? vevents(w, 1) : fault(w, 0, 1);
