@@ -133,7 +133,7 @@ static ssize_t iommufd_eventq_read_iter(struct kiocb *iocb, struct iov_iter *to)
 		       (iocb->ki_filp->f_flags & O_NONBLOCK));
 	ssize_t rc;
 
-	/* io_uring is the one caller that brings an offset this far */
+	/* read(2) brings none this far, io_uring and Linux AIO do */
 	if (iocb->ki_pos)
 		return -ESPIPE;
 	if (iov_iter_count(to) < eventq->ops->min_read)
