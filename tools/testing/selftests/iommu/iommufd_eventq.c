@@ -15,7 +15,7 @@
 #include <sys/wait.h>
 
 #include "../kselftest_harness.h"
-#include "iommufd_eventq_world.h"
+#include "iommufd_eventq_queue.h"
 
 #define NO_FLAG "needs IOMMU_EVENTQ_ALLOC_WAIT_READ"
 
@@ -31,96 +31,19 @@ static bool knows_wait_flag(int iommu)
 	return true;
 }
 
-/*
- * A queue whose records are numbered by when they were raised, from 0: a vIOMMU
- * event by its sequence, a fault by its group.
- */
-
-struct queue {
-	struct world w;
-	bool viommu;
-	bool known;		/* its flags; else it was not made */
-	long len;		/* of a record */
-	__u32 raised;
-};
-
-static int queue_open(struct queue *q, bool viommu, __u32 flags)
+static bool wait_flag_known(void)
 {
-	int rc = world_open(&q->w);
+	int iommu = open("/dev/iommu", O_RDWR | O_CLOEXEC);
+	bool known = knows_wait_flag(iommu);
 
-	q->viommu = viommu;
-	q->len = record_len(viommu);
-	if (rc)
-		return rc;
-	q->known = !flags || knows_wait_flag(q->w.iommu);
-	return q->known ? world_queue(&q->w, viommu, flags) : 0;
+	close(iommu);
+	return known;
 }
 
 static void queue_close(struct queue *q)
 {
 	close(q->w.queue.fd);
 	close(q->w.iommu);
-}
-
-static int add(struct queue *q)
-{
-	__u32 nr = q->raised++;
-
-	return q->viommu ? vevents(&q->w, 1) : fault(&q->w, 0, nr);
-}
-
-static int add_many(struct queue *q, unsigned int nr)
-{
-	int rc = 0;
-
-	while (nr-- && !rc)
-		rc = add(q);
-	return rc;
-}
-
-static long number(const struct queue *q, const void *record)
-{
-	struct iommu_hwpt_pgfault f;
-	struct eq_vevent v;
-
-	if (!q->viommu) {
-		memcpy(&f, record, sizeof(f));
-		return f.grpid;
-	}
-	memcpy(&v, record, sizeof(v));
-	return v.header.flags ? -ENOMSG : (long)v.header.sequence;
-}
-
-/*
- * Read one record and return its number, -ENODATA if there is none. Asks before
- * it reads, so that nothing gets stuck on a queue with waiting reads.
- */
-static long take(struct queue *q)
-{
-	char buf[64];
-	long ret;
-
-	if (!readable(q->w.queue.fd))
-		return -ENODATA;
-	ret = sys_read(q->w.queue.fd, buf, q->len);
-	if (ret == q->len)
-		return number(q, buf);
-	return ret < 0 ? ret : -ENODATA;
-}
-
-/* Destroy the queue, whose file is closed, and what refers to it. */
-static int queue_destroy(struct queue *q)
-{
-	struct world *w = &q->w;
-	int rc = 0;
-
-	if (!q->viommu)
-		rc = eq_replace(w->iommu, &w->dev[0], w->ioas);
-	if (!rc && !q->viommu)
-		rc = eq_replace(w->iommu, &w->dev[1], w->ioas);
-	if (!rc && !q->viommu)
-		rc = eq_destroy(w->iommu, w->hwpt);
-	return rc ? rc : eq_destroy(w->iommu, w->queue.id);
 }
 
 /*
@@ -151,43 +74,6 @@ static bool waits(struct eq_job *job)
 static long result(struct eq_job *job)
 {
 	return eq_job_end(job, DEADLINE_MS) ? job->ret : -ETIME;
-}
-
-/* The same of a child; no program here has a blank in its name. */
-static bool child_waits(pid_t pid)
-{
-	unsigned int ms;
-	char path[32];
-
-	snprintf(path, sizeof(path), "/proc/%d/stat", pid);
-	for (ms = 0; ms < DEADLINE_MS; ms++) {
-		FILE *file = fopen(path, "r");
-		char state = 0;
-		int nr;
-
-		if (!file)
-			return false;
-		nr = fscanf(file, "%*d %*s %c", &state);
-		fclose(file);
-		if (nr == 1 && state == 'S')
-			return true;
-		usleep(1000);
-	}
-	return false;
-}
-
-/* What waitpid() says of a child that ends promptly. */
-static int child_status(pid_t pid)
-{
-	unsigned int ms;
-	int status;
-
-	for (ms = 0; ms < DEADLINE_MS; ms++) {
-		if (waitpid(pid, &status, WNOHANG))
-			return status;
-		usleep(1000);
-	}
-	return -ETIME;
 }
 
 /* Children must not outlive a test that fails. */
@@ -497,7 +383,7 @@ TEST_F(alloc, destroy_is_busy_while_a_child_has_it)
 		ASSERT_EQ(-EBUSY, eq_destroy(self->w.iommu, q[i].id));
 	}
 	ASSERT_EQ(1, write(pipefd[1], &byte, 1));
-	ASSERT_EQ(0, child_status(pid));
+	ASSERT_EQ(0, eq_child_status(pid));
 	for (i = 0; i < 2; i++)
 		ASSERT_EQ(0, eq_destroy(self->w.iommu, q[i].id));
 }
@@ -800,9 +686,10 @@ FIXTURE_SETUP(empty)
 {
 	if (no_mock())
 		SKIP(return, NO_MOCK);
-	ASSERT_EQ(0, queue_open(&self->q, variant->viommu, variant->flags));
-	if (!self->q.known)
+	if (variant->flags && !wait_flag_known())
 		SKIP(return, NO_FLAG);
+	ASSERT_EQ(0, queue_open(&self->q, variant->viommu, variant->flags,
+				DEPTH));
 	ASSERT_EQ(0, set_nonblock(self->q.w.queue.fd, variant->nonblock));
 }
 
@@ -997,18 +884,18 @@ FIXTURE_TEARDOWN(order)
 
 TEST_F(order, fault)
 {
-	ASSERT_EQ(0, queue_open(&self->q, false, variant->flags));
-	if (!self->q.known)
+	if (variant->flags && !wait_flag_known())
 		SKIP(return, NO_FLAG);
+	ASSERT_EQ(0, queue_open(&self->q, false, variant->flags, DEPTH));
 	ASSERT_EQ(0, set_nonblock(self->q.w.queue.fd, variant->nonblock));
 	check_empty(_metadata, &self->q, variant->read, variant->expected);
 }
 
 TEST_F(order, vevent)
 {
-	ASSERT_EQ(0, queue_open(&self->q, true, variant->flags));
-	if (!self->q.known)
+	if (variant->flags && !wait_flag_known())
 		SKIP(return, NO_FLAG);
+	ASSERT_EQ(0, queue_open(&self->q, true, variant->flags, DEPTH));
 	ASSERT_EQ(0, set_nonblock(self->q.w.queue.fd, variant->nonblock));
 	check_empty(_metadata, &self->q, variant->read, variant->expected);
 }
@@ -1041,9 +928,10 @@ FIXTURE_SETUP(waiting)
 {
 	if (no_mock())
 		SKIP(return, NO_MOCK);
-	ASSERT_EQ(0, queue_open(&self->q, variant->viommu, WAIT_FLAG));
-	if (!self->q.known)
+	if (!wait_flag_known())
 		SKIP(return, NO_FLAG);
+	ASSERT_EQ(0, queue_open(&self->q, variant->viommu, WAIT_FLAG,
+				DEPTH));
 }
 
 FIXTURE_TEARDOWN(waiting)
@@ -1145,9 +1033,9 @@ TEST_F(waiting, child_reads)
 
 	if (!pid)
 		_exit(child_of_read(&self->q));
-	ASSERT_TRUE(child_waits(pid));
+	ASSERT_TRUE(eq_child_waits(pid));
 	ASSERT_EQ(0, add(&self->q));
-	ASSERT_EQ(0, child_status(pid));
+	ASSERT_EQ(0, eq_child_status(pid));
 	ASSERT_EQ(-ENODATA, take(&self->q));
 	ASSERT_EQ(0, add(&self->q));
 	ASSERT_EQ(1, take(&self->q));
@@ -1163,10 +1051,10 @@ TEST_F(waiting, kill_ends_read)
 	pid = fork_child();
 	if (!pid)
 		_exit(child_of_read(&self->q));
-	ASSERT_TRUE(child_waits(pid));
+	ASSERT_TRUE(eq_child_waits(pid));
 	ASSERT_TRUE(start_waiting(&r, &self->q));
 	ASSERT_EQ(0, kill(pid, SIGKILL));
-	status = child_status(pid);
+	status = eq_child_status(pid);
 	ASSERT_TRUE(WIFSIGNALED(status));
 	ASSERT_EQ(SIGKILL, WTERMSIG(status));
 	/* Another one waits on. */
@@ -1188,14 +1076,14 @@ TEST_F(waiting, stop_and_continue)
 
 	if (!pid)
 		_exit(child_of_read(&self->q));
-	ASSERT_TRUE(child_waits(pid));
+	ASSERT_TRUE(eq_child_waits(pid));
 	ASSERT_EQ(0, kill(pid, SIGSTOP));
 	ASSERT_EQ(pid, waitpid(pid, &status, WUNTRACED));
 	ASSERT_TRUE(WIFSTOPPED(status));
 	ASSERT_EQ(0, kill(pid, SIGCONT));
-	ASSERT_TRUE(child_waits(pid));
+	ASSERT_TRUE(eq_child_waits(pid));
 	ASSERT_EQ(0, add(&self->q));
-	ASSERT_EQ(0, child_status(pid));
+	ASSERT_EQ(0, eq_child_status(pid));
 	ASSERT_EQ(-ENODATA, take(&self->q));
 }
 
@@ -1425,9 +1313,9 @@ FIXTURE_SETUP(waiting_fault)
 {
 	if (no_mock())
 		SKIP(return, NO_MOCK);
-	ASSERT_EQ(0, queue_open(&self->q, false, WAIT_FLAG));
-	if (!self->q.known)
+	if (!wait_flag_known())
 		SKIP(return, NO_FLAG);
+	ASSERT_EQ(0, queue_open(&self->q, false, WAIT_FLAG, DEPTH));
 }
 
 FIXTURE_TEARDOWN(waiting_fault)
@@ -1497,7 +1385,8 @@ FIXTURE_SETUP(common)
 {
 	if (no_mock())
 		SKIP(return, NO_MOCK);
-	ASSERT_EQ(0, queue_open(&self->q, variant->viommu, NO_WAIT_FLAG));
+	ASSERT_EQ(0, queue_open(&self->q, variant->viommu, NO_WAIT_FLAG,
+				DEPTH));
 	self->fd = self->q.w.queue.fd;
 }
 
@@ -1556,7 +1445,7 @@ TEST_F(common, child_shares_the_queue)
 	pid = fork_child();
 	if (!pid)
 		_exit(child_of_read(&self->q));
-	ASSERT_EQ(0, child_status(pid));
+	ASSERT_EQ(0, eq_child_status(pid));
 	ASSERT_EQ(1, take(&self->q));
 	ASSERT_EQ(-ENODATA, take(&self->q));
 	ASSERT_EQ(0, add(&self->q));
@@ -1644,7 +1533,8 @@ FIXTURE_SETUP(aio)
 {
 	if (no_mock())
 		SKIP(return, NO_MOCK);
-	ASSERT_EQ(0, queue_open(&self->q, variant->viommu, NO_WAIT_FLAG));
+	ASSERT_EQ(0, queue_open(&self->q, variant->viommu, NO_WAIT_FLAG,
+				DEPTH));
 	ASSERT_EQ(0, syscall(SYS_io_setup, 8, &self->ctx));
 }
 
@@ -1759,9 +1649,9 @@ TEST_F(aio, kill_ends_read)
 
 	if (!pid)
 		_exit(child_of_aio(&self->q));
-	ASSERT_TRUE(child_waits(pid));
+	ASSERT_TRUE(eq_child_waits(pid));
 	ASSERT_EQ(0, kill(pid, SIGKILL));
-	status = child_status(pid);
+	status = eq_child_status(pid);
 	ASSERT_TRUE(WIFSIGNALED(status));
 	ASSERT_EQ(SIGKILL, WTERMSIG(status));
 	ASSERT_EQ(0, add(&self->q));

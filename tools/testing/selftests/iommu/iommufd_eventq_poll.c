@@ -15,86 +15,7 @@
 #include <sys/wait.h>
 
 #include "../kselftest_harness.h"
-#include "iommufd_eventq_world.h"
-
-/*
- * A queue whose records are numbered by when they were raised, from 0: a vIOMMU
- * event by its sequence, a fault by its group.
- */
-
-struct queue {
-	struct world w;
-	bool viommu;
-	long len;		/* of a record */
-	__u32 raised;
-};
-
-static int queue_open(struct queue *q, bool viommu, __u32 depth)
-{
-	int rc = world_open(&q->w);
-
-	q->viommu = viommu;
-	q->len = record_len(viommu);
-	if (rc)
-		return rc;
-	return viommu ? world_vevent_queue(&q->w, NO_WAIT_FLAG, depth) :
-			world_fault_queue(&q->w, NO_WAIT_FLAG);
-}
-
-static int add(struct queue *q)
-{
-	__u32 nr = q->raised++;
-
-	return q->viommu ? vevents(&q->w, 1) : fault(&q->w, 0, nr);
-}
-
-static int add_many(struct queue *q, unsigned int nr)
-{
-	int rc = 0;
-
-	while (nr-- && !rc)
-		rc = add(q);
-	return rc;
-}
-
-static long number(struct queue *q, const void *record)
-{
-	struct iommu_hwpt_pgfault f;
-	struct eq_vevent v;
-
-	if (!q->viommu) {
-		memcpy(&f, record, sizeof(f));
-		return f.grpid;
-	}
-	memcpy(&v, record, sizeof(v));
-	return v.header.flags ? -ENOMSG : (long)v.header.sequence;
-}
-
-/* Read one record and return its number, -ENODATA if there is none. */
-static long take(struct queue *q)
-{
-	char buf[64];
-	long ret = sys_read(q->w.queue.fd, buf, q->len);
-
-	if (ret == q->len)
-		return number(q, buf);
-	return ret < 0 ? ret : -ENODATA;
-}
-
-/* Destroy the queue, whose file is closed, and what refers to it. */
-static int queue_destroy(struct queue *q)
-{
-	struct world *w = &q->w;
-	int rc = 0;
-
-	if (!q->viommu)
-		rc = eq_replace(w->iommu, &w->dev[0], w->ioas);
-	if (!rc && !q->viommu)
-		rc = eq_replace(w->iommu, &w->dev[1], w->ioas);
-	if (!rc && !q->viommu)
-		rc = eq_destroy(w->iommu, w->hwpt);
-	return rc ? rc : eq_destroy(w->iommu, w->queue.id);
-}
+#include "iommufd_eventq_queue.h"
 
 /*
  * Asking without waiting
@@ -337,7 +258,8 @@ FIXTURE_SETUP(poll)
 {
 	if (no_mock())
 		SKIP(return, NO_MOCK);
-	ASSERT_EQ(0, queue_open(&self->q, variant->viommu, DEPTH));
+	ASSERT_EQ(0, queue_open(&self->q, variant->viommu, NO_WAIT_FLAG,
+				DEPTH));
 	self->fd = self->q.w.queue.fd;
 	self->idle = variant->viommu ? 0 : POLLOUT | POLLWRNORM;
 	self->ready = self->idle | POLLIN | POLLRDNORM;
@@ -966,45 +888,6 @@ TEST_F(poll, epoll_nested_edge)
  * Other processes, and the ends of files
  */
 
-/* Wait until a child sleeps; no program here has a blank in its name. */
-static bool child_waits(pid_t pid)
-{
-	unsigned int ms;
-	char path[32];
-
-	snprintf(path, sizeof(path), "/proc/%d/stat", pid);
-	for (ms = 0; ms < DEADLINE_MS; ms++) {
-		FILE *file = fopen(path, "r");
-		char state = 0;
-		int nr;
-
-		if (!file)
-			return false;
-		nr = fscanf(file, "%*d %*s %c", &state);
-		fclose(file);
-		if (nr == 1 && state == 'S')
-			return true;
-		usleep(1000);
-	}
-	return false;
-}
-
-/* What waitpid() says of a child that ends by itself. */
-static int child_status(pid_t pid)
-{
-	unsigned int ms;
-	int status;
-
-	for (ms = 0; ms < DEADLINE_MS; ms++) {
-		if (waitpid(pid, &status, WNOHANG))
-			return status;
-		usleep(1000);
-	}
-	kill(pid, SIGKILL);
-	waitpid(pid, &status, 0);
-	return -ETIME;
-}
-
 static int child_of_poll(struct queue *q)
 {
 	prctl(PR_SET_PDEATHSIG, SIGKILL);
@@ -1020,9 +903,9 @@ TEST_F(poll, child_polls)
 	if (!pid)
 		_exit(child_of_poll(&self->q));
 	ASSERT_LT(0, pid);
-	ASSERT_TRUE(child_waits(pid));
+	ASSERT_TRUE(eq_child_waits(pid));
 	ASSERT_EQ(0, add(&self->q));
-	ASSERT_EQ(0, child_status(pid));
+	ASSERT_EQ(0, eq_child_status(pid));
 	/* Its end is no end of the file. */
 	ASSERT_EQ(self->idle, poll_for(self->fd, ANY_EVENT));
 	ASSERT_EQ(0, add(&self->q));
@@ -1045,9 +928,9 @@ TEST_F(poll, child_shares_epoll)
 	if (!pid)
 		_exit(child_of_epoll(ep));
 	ASSERT_LT(0, pid);
-	ASSERT_TRUE(child_waits(pid));
+	ASSERT_TRUE(eq_child_waits(pid));
 	ASSERT_EQ(0, add(&self->q));
-	ASSERT_EQ(0, child_status(pid));
+	ASSERT_EQ(0, eq_child_status(pid));
 	ASSERT_EQ(0, told(ep));
 	ASSERT_EQ(0, take(&self->q));
 	ASSERT_EQ(0, add(&self->q));
@@ -1221,7 +1104,8 @@ FIXTURE_SETUP(stream)
 
 	if (no_mock())
 		SKIP(return, NO_MOCK);
-	ASSERT_EQ(0, queue_open(q, variant->viommu, NR_STREAM));
+	ASSERT_EQ(0, queue_open(q, variant->viommu, NO_WAIT_FLAG,
+				NR_STREAM));
 	ASSERT_EQ(0, fcntl(q->w.queue.fd, F_SETFL, O_NONBLOCK));
 	self->s.stop = eventfd(0, EFD_CLOEXEC);
 	ASSERT_LE(0, self->s.stop);
@@ -1381,7 +1265,7 @@ FIXTURE_SETUP(fault_poll)
 {
 	if (no_mock())
 		SKIP(return, NO_MOCK);
-	ASSERT_EQ(0, queue_open(&self->q, false, 0));
+	ASSERT_EQ(0, queue_open(&self->q, false, NO_WAIT_FLAG, 0));
 	self->fd = self->q.w.queue.fd;
 }
 
@@ -1580,7 +1464,7 @@ FIXTURE_SETUP(vevent_poll)
 {
 	if (no_mock())
 		SKIP(return, NO_MOCK);
-	ASSERT_EQ(0, queue_open(&self->q, true, DEPTH));
+	ASSERT_EQ(0, queue_open(&self->q, true, NO_WAIT_FLAG, DEPTH));
 	self->fd = self->q.w.queue.fd;
 }
 

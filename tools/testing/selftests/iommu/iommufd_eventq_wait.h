@@ -13,6 +13,7 @@
 #include <poll.h>
 #include <pthread.h>
 #include <semaphore.h>
+#include <signal.h>
 #include <stdbool.h>
 #include <stdint.h>
 #include <stdio.h>
@@ -164,6 +165,45 @@ static inline long eq_job_poll(void *arg)
 static inline long eq_job_close(void *arg)
 {
 	return close(*(int *)arg) ? -errno : 0;
+}
+
+/* Wait until a child sleeps. No program here has a blank in its name. */
+static inline bool eq_child_waits(pid_t pid)
+{
+	unsigned int ms;
+	char path[32];
+
+	snprintf(path, sizeof(path), "/proc/%d/stat", pid);
+	for (ms = 0; ms < DEADLINE_MS; ms++) {
+		FILE *file = fopen(path, "r");
+		char state = 0;
+		int nr;
+
+		if (!file)
+			return false;
+		nr = fscanf(file, "%*d %*s %c", &state);
+		fclose(file);
+		if (nr == 1 && state == 'S')
+			return true;
+		usleep(1000);
+	}
+	return false;
+}
+
+/* What waitpid() says of a child that ends by itself. */
+static inline int eq_child_status(pid_t pid)
+{
+	unsigned int ms;
+	int status;
+
+	for (ms = 0; ms < DEADLINE_MS; ms++) {
+		if (waitpid(pid, &status, WNOHANG))
+			return status;
+		usleep(1000);
+	}
+	kill(pid, SIGKILL);
+	waitpid(pid, &status, 0);
+	return -ETIME;
 }
 
 /* The pid at @arg, a child of ours, has ended. */
