@@ -12,6 +12,7 @@ import signal
 import subprocess
 import sys
 import time
+from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from pathlib import Path
 
@@ -28,7 +29,8 @@ UPSTREAM = ("iommufd", "iommufd_fail_nth")
 CONSUMERS = "iommufd_eventq_consumers"
 SAMPLE_TEST = "test-sample"
 # A boot that takes longer hangs; the debug kernel is slow without KVM.
-SECONDS = {"plain": 300, "debug": 1500}
+SECONDS = {"plain": 400, "debug": 2000}
+KUNIT_PARAMETERS = ("kunit.enable=1", "kunit.autorun=1")
 
 
 def say(text):
@@ -194,56 +196,78 @@ def prepare(tree, variant):
     build("initramfs.sh")
 
 
-def unit_kunit(variant):
-    prepare("tree", variant)
-    boot = Boot("tree", variant, "kunit", ["none"], "kunit.enable=1", "kunit.autorun=1")
-    cases = tap.parse(tap.strip_stamps(boot.sections.get("dmesg", [])))
-    return boot.whole() + some(cases) + boot.quiet()
-
-
 def run_program(tree, variant, program):
     """Cases have time limits of their own, which a machine that is busy with
     other things can miss: that says nothing of the kernel, so it may try again."""
     boot = Boot(tree, variant, program, [program])
-    if boot.out_of_time(program):
-        say(f"{program} ran into a time limit, trying once more")
-        boot = Boot(tree, variant, program, [program])
-    return boot
+    return again_if_late(boot, tree, variant, program)
 
 
-def unit_upstream(variant, program):
-    prepare("tree", variant)
-    name = f"{program}.{variant}.list"
-    wanted = [(case, verdict) for verdict, case in read_list(name)]
-    if not wanted:
-        return [Case("(list)", "fail", f"harness/expected/{name} is missing: make check-stock")]
-    boot = run_program("tree", variant, program)
-    return boot.whole() + compare(boot.cases(program), wanted) + boot.quiet()
+def again_if_late(boot, tree, variant, program):
+    if not boot.out_of_time(program):
+        return boot
+    say(f"{program} ran into a time limit, trying once more")
+    return Boot(tree, variant, f"{program}-again", [program])
 
 
-class OurPrograms:
-    """Our programs share a boot of a kernel. The first unit that asks for its
-    cases makes it, and gets the cases of the boot itself, too."""
+class Kernel:
+    """One of our kernels and the boots of it that the chosen units need. A guest
+    keeps little more than one CPU busy, so there is one for each. Our programs
+    share a boot: the unit that asks first gets the cases of the boot itself."""
 
-    def __init__(self, variant, programs):
-        self.variant, self.programs, self.boot = variant, programs, None
+    def __init__(self, variant, units):
+        self.variant, self.running, self.told = variant, None, False
+        ours = [u for u in units if u != "kunit" and u not in UPSTREAM]
+        # The longest first.
+        self.wanted = {"ours": ours} if ours else {}
+        self.wanted |= {u: [u] for u in reversed(UPSTREAM) if u in units}
+        if "kunit" in units:
+            self.wanted["kunit"] = ["none"]
 
-    def unit(self, program):
-        cases = []
-        if not self.boot:
+    def boot(self, name):
+        if not self.running:
             prepare("tree", self.variant)
-            self.boot = Boot("tree", self.variant, "ours", self.programs)
-            cases = self.boot.whole() + self.boot.quiet()
-        if self.boot.out_of_time(program):
-            again = run_program("tree", self.variant, program)
-            return cases + again.whole() + again.quiet() + self.all_run(again.cases(program))
-        return cases + self.all_run(self.boot.cases(program))
+            pool = ThreadPoolExecutor(os.cpu_count() or 1)
+            self.running = {
+                n: pool.submit(Boot, "tree", self.variant, n, programs,
+                               *(KUNIT_PARAMETERS if n == "kunit" else ()))
+                for n, programs in self.wanted.items()}
+        return self.running[name].result()
 
-    @staticmethod
-    def all_run(cases):
-        """Our kernel has all that our programs need: a skipped case is not run."""
-        return [c._replace(verdict="fail", reason=f"skipped: {c.reason}")
-                if c.verdict == "skip" else c for c in cases]
+    def unit(self, name):
+        if name == "kunit":
+            return self.unit_kunit()
+        return self.unit_upstream(name) if name in UPSTREAM else self.unit_ours(name)
+
+    def unit_kunit(self):
+        boot = self.boot("kunit")
+        cases = tap.parse(tap.strip_stamps(boot.sections.get("dmesg", [])))
+        return boot.whole() + some(cases) + boot.quiet()
+
+    def unit_upstream(self, program):
+        name = f"{program}.{self.variant}.list"
+        wanted = [(case, verdict) for verdict, case in read_list(name)]
+        if not wanted:
+            return [Case("(list)", "fail",
+                         f"harness/expected/{name} is missing: make check-stock")]
+        boot = again_if_late(self.boot(program), "tree", self.variant, program)
+        return boot.whole() + compare(boot.cases(program), wanted) + boot.quiet()
+
+    def unit_ours(self, program):
+        boot, cases = self.boot("ours"), []
+        if not self.told:
+            self.told = True
+            cases = boot.whole() + boot.quiet()
+        again = again_if_late(boot, "tree", self.variant, program)
+        if again is not boot:
+            cases += again.whole() + again.quiet()
+        return cases + all_run(again.cases(program))
+
+
+def all_run(cases):
+    """Our kernel has all that our programs need: a skipped case is not run."""
+    return [c._replace(verdict="fail", reason=f"skipped: {c.reason}")
+            if c.verdict == "skip" else c for c in cases]
 
 
 def our_programs():
@@ -272,18 +296,14 @@ def chosen(name):
 
 def runners(names):
     """What runs each of these units."""
-    result, shared = {}, {}
-    for v in VARIANTS:
-        mine = [n.split(":")[1] for n in names if n.startswith(f"{v}:")]
-        shared[v] = OurPrograms(v, [p for p in mine if p != "kunit" and p not in UPSTREAM])
+    result = {"harness": unit_harness, "kunit-um": unit_kunit_um}
+    kernels = {v: Kernel(v, [n.split(":")[1] for n in names if n.startswith(f"{v}:")])
+               for v in VARIANTS}
     for name in names:
         variant, _, what = name.partition(":")
-        result[name] = (unit_harness if name == "harness" else
-                        unit_kunit_um if name == "kunit-um" else
-                        partial(unit_kunit, variant) if what == "kunit" else
-                        partial(unit_upstream, variant, what) if what in UPSTREAM else
-                        partial(shared[variant].unit, what))
-    return result
+        if what:
+            result[name] = partial(kernels[variant].unit, what)
+    return {name: result[name] for name in names}
 
 
 def check(name):
