@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0
-# How each program that runs in the guest is compiled: statically, with the uapi
-# headers of build/tree. Called by programs.sh with BASE and SRC (the two source
-# trees), HEADERS, HARNESS, OUT and a goal, selftests or sample. The same
+# How each program that runs in the guest is compiled, statically. Called by
+# programs.sh with BASE and SRC (the two source trees), HEADERS and BASE_HEADERS
+# (their uapi headers), HARNESS, OUT and a goal, selftests or sample. The same
 # programs run on our kernel and on stock's.
 
 UPSTREAM := iommufd iommufd_fail_nth
@@ -9,15 +9,17 @@ OURS := $(notdir $(basename $(wildcard $(SRC)/tools/testing/selftests/iommu/iomm
 # What a 32-bit program can do on a 64-bit kernel: /dev/iommu is not for it.
 OURS_32 := $(filter iommufd_eventq_uapi,$(OURS))
 
-compile = gcc -O2 -Wall -Wno-unused-function -D_GNU_SOURCE= -static \
-	-ffile-prefix-map=$(dir $(SRC))= -isystem $(HEADERS)/usr/include
+static = gcc -O2 -Wall -Wno-unused-function -D_GNU_SOURCE= -static \
+	-ffile-prefix-map=$(dir $(SRC))=
+compile = $(static) -isystem $(HEADERS)/usr/include
 
 selftests: $(UPSTREAM:%=$(OUT)/%) $(OURS:%=$(OUT)/%) $(OURS_32:%=$(OUT)/%_32)
 sample: $(OUT)/iommufd_eventq_vmm
 
-# Upstream's come from the base, unchanged.
+# Upstream's come from the base, unchanged, and know the base's uapi only: as do
+# all programs there are.
 $(UPSTREAM:%=$(OUT)/%): $(OUT)/%: $(BASE)/tools/testing/selftests/iommu/%.c
-	$(compile) -include $(HARNESS)/patient.h -I $(BASE)/tools/testing/selftests \
+	$(static) -isystem $(BASE_HEADERS)/usr/include -include $(HARNESS)/patient.h -I $(BASE)/tools/testing/selftests \
 		-o $@ $< -lcap -lpthread
 
 $(OURS:%=$(OUT)/%): $(OUT)/%: $(SRC)/tools/testing/selftests/iommu/%.c

@@ -5,29 +5,32 @@
 # usage: programs.sh selftests|sample
 . "$(dirname "$0")/lib.sh"
 
-headers=$BUILD/out/headers
 out=$BUILD/out/$1
 log=$out.log
 
 state="$("$HARNESS/tree-id.sh" tree) $("$HARNESS/tree-id.sh" base) $(cat "$HARNESS"/programs.* "$HARNESS/patient.h" | sha1sum)"
 
-# The uapi headers of the tree, as a program sees them.
+# The uapi headers of build/$1, as a program sees them.
 install_headers()
 {
-	[ "$state" != "$(cat "$headers/stamp" 2>/dev/null)" ] || return 0
-	mkdir -p "$headers"
-	make -C "$BUILD/tree" O="$headers" ARCH=x86_64 -s -j"$JOBS" headers >"$headers/log" 2>&1 ||
-		die "make headers failed in build/tree: $(tail -n 1 "$headers/log")"
-	echo "$state" >"$headers/stamp"
+	to=$BUILD/out/$1-headers
+	id=$("$HARNESS/tree-id.sh" "$1")
+	[ "$id" != "$(cat "$to/stamp" 2>/dev/null)" ] || return 0
+	mkdir -p "$to"
+	make -C "$BUILD/$1" O="$to" ARCH=x86_64 -s -j"$JOBS" headers >"$to/log" 2>&1 ||
+		die "make headers failed in build/$1: $(tail -n 1 "$to/log")"
+	echo "$id" >"$to/stamp"
 }
 
 [ "$state" != "$(cat "$out/stamp" 2>/dev/null)" ] || exit 0
 say "building the $1"
-install_headers
+install_headers tree
+[ "$1" = sample ] || install_headers base
 rm -rf "$out.new"
 mkdir -p "$out.new"
 make -f "$HARNESS/programs.mk" -s -j"$JOBS" --output-sync "$1" BASE="$BUILD/base" \
-	SRC="$BUILD/tree" HEADERS="$headers" HARNESS="$HARNESS" OUT="$out.new" >"$log" 2>&1 || {
+	SRC="$BUILD/tree" HEADERS="$BUILD/out/tree-headers" BASE_HEADERS="$BUILD/out/base-headers" \
+	HARNESS="$HARNESS" OUT="$out.new" >"$log" 2>&1 || {
 	grep -E 'error:|warning:|\*\*\*' "$log" | head -n 10 >&2
 	die "the $1 do not compile, see $log"
 }

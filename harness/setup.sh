@@ -29,26 +29,38 @@ if ! command -v dpkg-query >/dev/null; then
 	exit 0
 fi
 
-missing=
-for p in $packages; do
-	installed "$p" || missing="$missing $p"
-done
-[ -n "$missing" ] || exit 0
-
-say "installing:$missing"
-if [ "$(id -u)" = 0 ]; then
-	as_root=
-elif command -v sudo >/dev/null; then
-	as_root=sudo
-else
-	die "these Debian packages are missing, and there is neither root nor sudo to install them:$missing"
-fi
-# shellcheck disable=SC2086 # both are lists of words
+as_root()
 {
-	$as_root apt-get -q update ||
+	if [ "$(id -u)" = 0 ]; then
+		"$@"
+	elif command -v sudo >/dev/null; then
+		sudo "$@"
+	else
+		die "these Debian packages are missing, and there is neither root nor sudo to install them:$missing"
+	fi
+}
+
+# Installs those of the packages that are missing.
+install()
+{
+	missing=
+	for p; do
+		installed "$p" || missing="$missing $p"
+	done
+	[ -n "$missing" ] || return 0
+
+	say "installing:$missing"
+	as_root apt-get -q update ||
 		die "apt-get update failed: is there a network?"
-	$as_root env DEBIAN_FRONTEND=noninteractive apt-get -q -y \
+	# shellcheck disable=SC2086 # a list of words
+	as_root env DEBIAN_FRONTEND=noninteractive apt-get -q -y \
 		-o Dpkg::Use-Pty=0 --no-remove --no-install-recommends install $missing ||
 		die "apt-get could not install, without removing others:$missing"
+	say "packages installed"
 }
-say "packages installed"
+
+# shellcheck disable=SC2086 # a list of words
+install $packages
+# The rest of what 32-bit programs need is named after the version of gcc.
+version=$(dpkg-query -W -f '${Depends}' gcc | tr ',' '\n' | sed -n 's/^ *gcc-\([0-9]*\)\>.*/\1/p')
+[ -z "$version" ] || install "lib32gcc-$version-dev"

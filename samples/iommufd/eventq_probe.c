@@ -3,6 +3,7 @@
  * How a VMM finds out what the kernel's event queues can do: see
  * eventq_probe.h.
  */
+#define _GNU_SOURCE	/* preadv2() */
 #include <dirent.h>
 #include <errno.h>
 #include <stdio.h>

@@ -25,7 +25,7 @@ struct server {
 	enum vmm_transport transport;
 	__u32 answer;		/* to all faults, IOMMUFD_PAGE_RESP_* */
 	unsigned long count;	/* of records, then it stops; 0 is never */
-	void (*more_summary)(void *arg);	/* adds to the record, or NULL */
+	void (*more_summary)(void *arg);	/* adds to it, or NULL */
 	void *arg;
 
 	struct vmm_faults faults;

@@ -96,7 +96,8 @@ static ssize_t iommufd_eventq_copy_out(struct iommufd_eventq *eventq,
 
 /*
  * Not wait_event_interruptible_locked_irq(), which queues the waiter behind
- * exclusive ones: an EPOLLEXCLUSIVE watcher would swallow its wake-up.
+ * exclusive ones: an EPOLLEXCLUSIVE watcher would swallow its wake-up. All that
+ * wait are woken, and those who find nothing wait again.
  */
 static int iommufd_eventq_wait(struct iommufd_eventq *eventq)
 {

@@ -49,8 +49,8 @@ static_assert((int)IOMMU_PGFAULT_FLAGS_LAST_PAGE ==
  *
  * The counter starts at the random number @cookie_base. A VMM that closes a
  * queue and opens another one can have an answer under way to a fault of the
- * former: it must not hit a fault of the latter. In @cookies they are counted
- * from @cookie_base, which keeps the array dense.
+ * former, which is so unlikely to hit a fault of the latter. @cookies is indexed
+ * from @cookie_base, which keeps it shallow.
  */
 struct iommufd_iopf_eventq {
 	struct iommufd_eventq common;
@@ -595,5 +595,7 @@ void iommufd_iopf_test_set_cookie(struct iommufd_eventq *eventq, u32 cookie)
 			     iopf_cookie_index(iopf, iopf->cookie));
 	iopf->reserved = false;
 	iopf->cookie = cookie;
+	if (!iopf->nr_outstanding)
+		iopf->cookie_base = cookie;
 }
 #endif
