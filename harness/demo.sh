@@ -5,8 +5,12 @@
 
 log=$BUILD/out/demo.log
 
+# At a kernel build's beginning and end there is little to do in parallel.
+"$HARNESS/programs.sh" sample &
+sample=$!
+trap wait EXIT
 "$HARNESS/kernel.sh" tree plain
-"$HARNESS/programs.sh" sample
+wait "$sample"
 "$HARNESS/initramfs.sh"
 say "booting it under QEMU and running samples/iommufd"
 status=0

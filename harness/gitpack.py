@@ -14,8 +14,8 @@ class Pack:
 
     BLOB = 3
 
-    def __init__(self, folder):
-        self.path = folder / "eventq.pack"
+    def __init__(self, folder, name):
+        self.path = folder / f"{name}.new"
         self.file = open(self.path, "wb")
         self.at = self.file.write(self.head(0))
         self.sum = None

@@ -13,6 +13,7 @@ import stat
 import subprocess
 import sys
 import time
+from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
 
 from gitpack import Pack
@@ -80,16 +81,27 @@ def base_paths():
         yield rel, "120000" if stat.S_ISLNK(mode) else "100755" if mode & 0o100 else "100644"
 
 
-def base_index(git):
-    """Stores the files of the base and returns lines for update-index."""
-    pack = Pack(git.top / ".git/objects/pack")
+def store_files(folder, name, entries):
+    """Stores files of the base in a pack and returns lines for update-index."""
+    pack = Pack(folder, name)
     lines = []
-    for rel, mode in base_paths():
+    for rel, mode in entries:
         path = BASE / rel
         data = os.fsencode(os.readlink(path)) if mode == "120000" else path.read_bytes()
         lines.append(f"{mode} {pack.add(data)}\t".encode() + os.fsencode(rel) + b"\0")
     pack.end()
-    return b"".join(lines)
+    return lines
+
+
+def base_index(git):
+    """Stores the base, on every CPU a part of it."""
+    folder, cpus = git.top / ".git/objects/pack", os.cpu_count() or 1
+    entries = list(base_paths())
+    size = -(-len(entries) // cpus)
+    with ProcessPoolExecutor(cpus) as pool:
+        parts = [pool.submit(store_files, folder, str(i), entries[i * size:(i + 1) * size])
+                 for i in range(-(-len(entries) // size))]
+        return b"".join(line for part in parts for line in part.result())
 
 
 def commit_base(git, origin):
