@@ -113,6 +113,19 @@ static long charged(struct _test_data_charge *self)
 	return group_number(self, "memory.current", NULL);
 }
 
+/* The kernel may free memory, and end the charge, a bit later. */
+static bool charge_falls_to(struct _test_data_charge *self, long limit)
+{
+	unsigned int ms;
+
+	for (ms = 0; ms < DEADLINE_MS; ms++) {
+		if (charged(self) <= limit)
+			return true;
+		usleep(1000);
+	}
+	return false;
+}
+
 /* All at once when the queue is made, nothing by events, and all of it back. */
 TEST_F(charge, vevent_queue)
 {
@@ -130,21 +143,20 @@ TEST_F(charge, vevent_queue)
 
 	ASSERT_EQ(0, close(self->w.queue.fd));
 	ASSERT_EQ(0, eq_destroy(self->w.iommu, self->w.queue.id));
-	ASSERT_GE(before + SLACK, charged(self));
+	ASSERT_TRUE(charge_falls_to(self, before + SLACK));
 }
 
 /* Too little is an error of the allocation, kills nobody and leaves nothing. */
 TEST_F(charge, vevent_queue_over_limit)
 {
 	int fd = lowest_free_fd();
-	long before = charged(self), after;
+	long before = charged(self);
 
 	ASSERT_EQ(0, group_write(self, "memory.max", before + RING_LEN / 2));
 	ASSERT_EQ(-ENOMEM, vevent_queue(self, MAX_DEPTH));
 	ASSERT_EQ(0, group_number(self, "memory.events", "oom_kill"));
 	ASSERT_EQ(fd, lowest_free_fd());
-	after = charged(self);
-	ASSERT_GE(before + SLACK, after);
+	ASSERT_TRUE(charge_falls_to(self, before + SLACK));
 
 	/* The type is free for a queue that fits. */
 	ASSERT_EQ(0, vevent_queue(self, DEPTH));
