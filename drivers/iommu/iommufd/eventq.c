@@ -17,16 +17,18 @@
 #include "iommufd_private.h"
 
 /*
- * Become the one reader. A caller that may not wait gets -EAGAIN and leaves a
- * mark, so that the reader in place tells it when there is something to read;
- * it has to try once more after that, as the reader may just have left.
- * Pairs with iommufd_eventq_unlock_readers().
+ * Become the one reader, when that did not work out at once. A caller that may
+ * not wait gets -EAGAIN and leaves a mark, so that the reader in place tells it
+ * when there is something to read; it has to try once more after that, as the
+ * reader may just have left. Pairs with iommufd_eventq_unlock_readers().
  */
 static int iommufd_eventq_lock_readers(struct iommufd_eventq *eventq,
-				       bool nowait)
+				       struct kiocb *iocb)
 {
-	if (mutex_trylock(&eventq->readers))
-		return 0;
+	bool nowait = (iocb->ki_flags & IOCB_NOWAIT) ||
+		      (is_sync_kiocb(iocb) &&
+		       (iocb->ki_filp->f_flags & O_NONBLOCK));
+
 	if (!nowait)
 		return mutex_lock_interruptible(&eventq->readers) ?
 			       -ERESTARTSYS :
@@ -38,6 +40,15 @@ static int iommufd_eventq_lock_readers(struct iommufd_eventq *eventq,
 	return mutex_trylock(&eventq->readers) ? 0 : -EAGAIN;
 }
 
+/* Records are left, or were away for a moment: tell those who may count on it */
+static void iommufd_eventq_wake_again(struct iommufd_eventq *eventq)
+{
+	spin_lock_irq(&eventq->wait.lock);
+	if (iommufd_eventq_queued(eventq))
+		iommufd_eventq_wake(eventq);
+	spin_unlock_irq(&eventq->wait.lock);
+}
+
 static void iommufd_eventq_unlock_readers(struct iommufd_eventq *eventq)
 {
 	mutex_unlock(&eventq->readers);
@@ -47,49 +58,41 @@ static void iommufd_eventq_unlock_readers(struct iommufd_eventq *eventq)
 	if (likely(!READ_ONCE(eventq->contended)))
 		return;
 
-	spin_lock_irq(&eventq->wait.lock);
 	WRITE_ONCE(eventq->contended, false);
-	if (eventq->queued)
-		iommufd_eventq_wake(eventq);
-	spin_unlock_irq(&eventq->wait.lock);
+	iommufd_eventq_wake_again(eventq);
 }
 
 /*
- * Copy out whole records until the buffer is full or nothing is queued. That
- * nothing is queued is found under the same hold of the queue lock that settled
- * the last chunk, so a short read means that a later record comes with a
- * wake-up of its own, which edge-triggered readers count on. If the read has to
- * be short with records left, that is made up for by a wake-up here.
+ * Copy out whole records until the buffer is full or nothing is queued. A record
+ * that comes after the look at the empty queue brings a wake-up of its own, so
+ * edge-triggered readers can take a short read for the end. If a read has to be
+ * short with records left, that is made up for by a wake-up here.
  */
 static ssize_t iommufd_eventq_copy_out(struct iommufd_eventq *eventq,
 				       struct iov_iter *to)
 {
-	const struct iommufd_eventq_ops *ops = eventq->ops;
 	size_t copied, settled;
 	const void *chunk;
 	ssize_t done = 0;
-	ssize_t rc;
+	int rc;
 
 	lockdep_assert_held(&eventq->readers);
 
-	spin_lock_irq(&eventq->wait.lock);
-	while ((rc = ops->stage(eventq, iov_iter_count(to), &chunk)) > 0) {
-		spin_unlock_irq(&eventq->wait.lock);
+	do {
+		rc = eventq->ops->stage(eventq, iov_iter_count(to), &chunk);
+		if (rc <= 0)
+			break;
 		copied = copy_to_iter(chunk, rc, to);
-		spin_lock_irq(&eventq->wait.lock);
-
-		settled = ops->settle(eventq, chunk, rc, copied);
+		settled = eventq->ops->settle(eventq, chunk, rc, copied);
 		done += settled;
 		if (unlikely(settled < rc)) {
 			rc = -EFAULT;
 			break;
 		}
-	}
+	} while (iov_iter_count(to));
 	/* After a fault, waiters may have seen the queue without its records */
-	if (eventq->queued &&
-	    (rc == -EFAULT || (done && iov_iter_count(to))))
-		iommufd_eventq_wake(eventq);
-	spin_unlock_irq(&eventq->wait.lock);
+	if (unlikely(rc == -EFAULT || (rc < 0 && done)))
+		iommufd_eventq_wake_again(eventq);
 
 	return done ?: rc;
 }
@@ -102,7 +105,7 @@ static ssize_t iommufd_eventq_copy_out(struct iommufd_eventq *eventq,
 static int iommufd_eventq_wait(struct iommufd_eventq *eventq)
 {
 	return wait_event_interruptible(eventq->wait,
-					READ_ONCE(eventq->queued));
+					iommufd_eventq_queued(eventq));
 }
 
 /*
@@ -129,9 +132,6 @@ static int iommufd_eventq_empty(struct iommufd_eventq *eventq,
 static ssize_t iommufd_eventq_read_iter(struct kiocb *iocb, struct iov_iter *to)
 {
 	struct iommufd_eventq *eventq = iocb->ki_filp->private_data;
-	bool nowait = (iocb->ki_flags & IOCB_NOWAIT) ||
-		      (is_sync_kiocb(iocb) &&
-		       (iocb->ki_filp->f_flags & O_NONBLOCK));
 	ssize_t rc;
 
 	/* read(2) brings none this far, io_uring and Linux AIO do */
@@ -143,10 +143,12 @@ static ssize_t iommufd_eventq_read_iter(struct kiocb *iocb, struct iov_iter *to)
 		return 0;
 
 	for (;;) {
-		if (READ_ONCE(eventq->queued)) {
-			rc = iommufd_eventq_lock_readers(eventq, nowait);
-			if (rc)
-				return rc;
+		if (iommufd_eventq_queued(eventq)) {
+			if (unlikely(!mutex_trylock(&eventq->readers))) {
+				rc = iommufd_eventq_lock_readers(eventq, iocb);
+				if (rc)
+					return rc;
+			}
 			rc = iommufd_eventq_copy_out(eventq, to);
 			iommufd_eventq_unlock_readers(eventq);
 			if (rc)
@@ -209,7 +211,7 @@ static __poll_t iommufd_eventq_poll(struct file *filep, poll_table *wait)
 	 * seen here.
 	 */
 	poll_wait(filep, &eventq->wait, wait);
-	if (READ_ONCE(eventq->queued))
+	if (iommufd_eventq_queued(eventq))
 		events |= EPOLLIN | EPOLLRDNORM;
 	/* An answer never waits */
 	if (eventq->ops->answer)
@@ -239,7 +241,7 @@ static void iommufd_eventq_show_fdinfo(struct seq_file *m, struct file *filep)
 
 	seq_printf(m, "eventq-class:\t%s\n", eventq->ops->class);
 	seq_printf(m, "eventq-id:\t%u\n", eventq->obj.id);
-	seq_printf(m, "queued:\t%u\n", READ_ONCE(eventq->queued));
+	seq_printf(m, "queued:\t%u\n", iommufd_eventq_queued(eventq));
 	eventq->ops->show_fdinfo(eventq, m);
 }
 

@@ -59,14 +59,13 @@ struct iommufd_eventq;
  * @stage: choose the next records to deliver, as many as fit into @room bytes.
  *         Return their size in bytes and point @chunk at them; they stay as
  *         they are until @settle. Return 0 if nothing is queued, -EINVAL if the
- *         first record alone does not fit, or another error. Called with the
- *         queue lock held and interrupts off; may drop the lock in between (to
- *         allocate memory), if it looks at the queue afresh afterwards. Calls
- *         of @stage and @settle alternate and are serialised by the core.
+ *         first record alone does not fit, or another error. Called in process
+ *         context without the queue lock. Calls of @stage and @settle are
+ *         serialised by iommufd_eventq::readers.
  * @settle: @copied bytes of the @staged ones at @chunk have reached the user.
  *          Take the records that went out whole off the queue, leave the others
  *          at its head in their order, return the size in bytes of the former.
- *          Called with the queue lock held and interrupts off.
+ *          Called as @stage is.
  * @answer: carry out one answer. Return -EINVAL if there is nothing that it
  *          answers. @answer is aligned to 8 bytes if @answer_size is a
  *          multiple of that. Called in process context without locks. NULL if
@@ -81,8 +80,8 @@ struct iommufd_eventq_ops {
 	const char *class;
 	size_t min_read;
 	size_t answer_size;
-	ssize_t (*stage)(struct iommufd_eventq *eventq, size_t room,
-			 const void **chunk);
+	int (*stage)(struct iommufd_eventq *eventq, size_t room,
+		     const void **chunk);
 	size_t (*settle)(struct iommufd_eventq *eventq, const void *chunk,
 			 size_t staged, size_t copied);
 	int (*answer)(struct iommufd_eventq *eventq, const void *answer);
@@ -105,8 +104,10 @@ struct iommufd_eventq_ops {
  * @readers: serialises readers; see the locking rules
  * @wait: pollers and waiting readers. Its lock is the queue lock: it protects
  *        the members below and all that the class says it does.
- * @queued: number of records that a read can deliver; changed under the queue
- *          lock by iommufd_eventq_add() and iommufd_eventq_remove()
+ * @queued: number of records that were added and not removed; changed under the
+ *          queue lock by iommufd_eventq_add() and iommufd_eventq_remove()
+ * @taken: number of those that the reader took off since without that lock, by
+ *         iommufd_eventq_take(); both may wrap
  * @closed: the file was closed for good: nobody will read or answer
  */
 struct iommufd_eventq {
@@ -120,12 +121,25 @@ struct iommufd_eventq {
 
 	wait_queue_head_t wait;
 	unsigned int queued;
+	unsigned int taken;
 	bool closed;
 };
 
 static inline void iommufd_eventq_assert_locked(struct iommufd_eventq *eventq)
 {
 	lockdep_assert_held(&eventq->wait.lock);
+}
+
+/* Number of records that a read can deliver, for a look without locks */
+static inline unsigned int iommufd_eventq_queued(struct iommufd_eventq *eventq)
+{
+	/*
+	 * In this order, so that it is never too low: a record that is not seen
+	 * here brings a wake-up after this look.
+	 */
+	unsigned int taken = smp_load_acquire(&eventq->taken);
+
+	return READ_ONCE(eventq->queued) - taken;
 }
 
 /* Tell everybody who waits for a record. Under the queue lock. */
@@ -171,6 +185,25 @@ static inline void iommufd_eventq_remove(struct iommufd_eventq *eventq,
 {
 	iommufd_eventq_assert_locked(eventq);
 	WRITE_ONCE(eventq->queued, eventq->queued - nr);
+}
+
+/**
+ * iommufd_eventq_take() - The reader takes records off the queue
+ * @eventq: the queue
+ * @nr: number of records that reached the user
+ *
+ * What iommufd_eventq_remove() does, for a class that needs no queue lock to
+ * take a record off. What the reader read of the records is read before: the
+ * class may use their memory again once it sees the new number.
+ *
+ * Context: &iommufd_eventq_ops.settle.
+ */
+static inline void iommufd_eventq_take(struct iommufd_eventq *eventq,
+				       unsigned int nr)
+{
+	lockdep_assert_held(&eventq->readers);
+	/* After the reads of the records; pairs with who looks for room */
+	smp_store_release(&eventq->taken, eventq->taken + nr);
 }
 
 void iommufd_eventq_setup(struct iommufd_eventq *eventq,

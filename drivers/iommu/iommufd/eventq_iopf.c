@@ -28,8 +28,9 @@
 
 #define IOPF_RECORD_SIZE sizeof(struct iommu_hwpt_pgfault)
 
-/* A wrapped cookie counter steps over this many used ones per lock hold */
-#define IOPF_COOKIE_TRIES 64
+/* A chunk of the cookie table takes 512 bytes, and all chunks 32 bits of cookies */
+#define IOPF_CHUNK_SLOTS 63
+#define IOPF_NR_COOKIES (U32_MAX / IOPF_CHUNK_SLOTS * IOPF_CHUNK_SLOTS)
 
 static_assert((int)IOMMUFD_PAGE_RESP_SUCCESS == (int)IOMMU_PAGE_RESP_SUCCESS);
 static_assert((int)IOMMUFD_PAGE_RESP_INVALID == (int)IOMMU_PAGE_RESP_INVALID);
@@ -39,18 +40,29 @@ static_assert((int)IOMMU_PGFAULT_FLAGS_LAST_PAGE ==
 	      (int)IOMMU_FAULT_PAGE_REQUEST_LAST_PAGE);
 
 /*
+ * The groups with @number * IOPF_CHUNK_SLOTS and the following indexes, @used of
+ * them, NULL else
+ */
+struct iopf_chunk {
+	struct iopf_group *groups[IOPF_CHUNK_SLOTS];
+	u32 number;
+	u32 used;
+};
+
+static_assert(sizeof(struct iopf_chunk) <= 512);
+
+/*
  * All but @records, which the reader in place owns, is under the queue lock.
  *
- * @cookies maps cookies to outstanding groups. @cookie is the last one taken
- * from the counter; if @reserved it is not handed out yet and its slot holds a
- * zero entry. Reserving the next cookie along with each one handed out keeps
- * the xarray node in place when the last fault is answered, so that a node is
- * allocated for every 64th group and not for each.
+ * Cookies are handed out in the order of their indexes, which are counted from
+ * the random number @cookie_base; a VMM that closes a queue and opens another
+ * one can have an answer under way to a fault of the former, which so is unlikely
+ * to hit a fault of the latter. @next_index is the one to try next.
  *
- * The counter starts at the random number @cookie_base. A VMM that closes a
- * queue and opens another one can have an answer under way to a fault of the
- * former, which is so unlikely to hit a fault of the latter. @cookies is indexed
- * from @cookie_base, which keeps it shallow.
+ * @chunks maps cookies to outstanding groups, by the number of the chunk that
+ * their index is in. A chunk is there while it is used, or the one in @chunk, in
+ * which cookies are handed out. @recent is where one was last looked up, or NULL:
+ * answers that come in about the order of the faults need no search.
  */
 struct iommufd_iopf_eventq {
 	struct iommufd_eventq common;
@@ -58,10 +70,11 @@ struct iommufd_iopf_eventq {
 	struct list_head outstanding;
 	unsigned int nr_outstanding;
 
-	struct xarray cookies;
+	struct xarray chunks;
+	struct iopf_chunk *chunk;
+	struct iopf_chunk *recent;
 	u32 cookie_base;
-	u32 cookie;
-	bool reserved;
+	u32 next_index;
 
 	struct iommu_hwpt_pgfault *records;
 	size_t records_size;
@@ -72,129 +85,170 @@ static struct iommufd_iopf_eventq *to_iopf_eventq(struct iommufd_eventq *eventq)
 	return container_of(eventq, struct iommufd_iopf_eventq, common);
 }
 
-static u32 iopf_next_cookie(u32 cookie)
+/* What chunk a cookie is in, if there is one with that number, and which slot */
+static u32 iopf_chunk_number(const struct iommufd_iopf_eventq *iopf, u32 cookie)
 {
-	return ++cookie ?: 1;
+	return (cookie - iopf->cookie_base) / IOPF_CHUNK_SLOTS;
 }
 
-static unsigned long iopf_cookie_index(const struct iommufd_iopf_eventq *iopf,
-				       u32 cookie)
+static struct iopf_group **iopf_slot(const struct iommufd_iopf_eventq *iopf,
+				     struct iopf_chunk *chunk, u32 cookie)
 {
-	return (u32)(cookie - iopf->cookie_base);
+	return &chunk->groups[(cookie - iopf->cookie_base) % IOPF_CHUNK_SLOTS];
 }
 
-static struct iopf_group *iopf_find_cookie(struct iommufd_iopf_eventq *iopf,
-					   u32 cookie)
+/* The chunk in which a cookie would be; NULL if none of that chunk is in use */
+static struct iopf_chunk *iopf_find_chunk(struct iommufd_iopf_eventq *iopf,
+					  u32 cookie)
 {
-	/* The reserved cookie, which is nobody's yet, reads as NULL */
-	return xa_load(&iopf->cookies, iopf_cookie_index(iopf, cookie));
-}
-
-/*
- * Take the next free cookie from the counter. -EAGAIN if a wrapped counter met
- * too many that are still in use, to go on after a break of the lock.
- */
-static int iopf_reserve_cookie(struct iommufd_iopf_eventq *iopf)
-{
-	unsigned int tries;
-	void *old;
-	u32 cookie;
+	u32 number = iopf_chunk_number(iopf, cookie);
 
 	iommufd_eventq_assert_locked(&iopf->common);
 
-	for (tries = 0; tries < IOPF_COOKIE_TRIES; tries++) {
-		cookie = iopf_next_cookie(iopf->cookie);
-		xa_lock(&iopf->cookies);
-		old = __xa_cmpxchg(&iopf->cookies,
-				   iopf_cookie_index(iopf, cookie), NULL,
-				   XA_ZERO_ENTRY, GFP_NOWAIT);
-		xa_unlock(&iopf->cookies);
-		if (xa_is_err(old))
-			return xa_err(old);
-		iopf->cookie = cookie;
-		if (!old) {
-			iopf->reserved = true;
-			return 0;
-		}
-	}
-	return -EAGAIN;
+	if (!iopf->recent || iopf->recent->number != number)
+		iopf->recent = xa_load(&iopf->chunks, number);
+	return iopf->recent;
+}
+
+static void iopf_free_chunk(struct iommufd_iopf_eventq *iopf,
+			    struct iopf_chunk *chunk)
+{
+	xa_lock(&iopf->chunks);
+	__xa_erase(&iopf->chunks, chunk->number);
+	xa_unlock(&iopf->chunks);
+	if (iopf->recent == chunk)
+		iopf->recent = NULL;
+	kfree(chunk);
+}
+
+static void iopf_set_chunk(struct iommufd_iopf_eventq *iopf,
+			   struct iopf_chunk *chunk)
+{
+	struct iopf_chunk *old = iopf->chunk;
+
+	iommufd_eventq_assert_locked(&iopf->common);
+
+	iopf->chunk = chunk;
+	if (old && old != chunk && !old->used)
+		iopf_free_chunk(iopf, old);
 }
 
 /*
- * The same with the queue lock dropped, when memory was not at hand under it.
- * That was at an empty slot, as one that is taken needs none, and the slot stays
- * empty: only readers fill slots, and they are serialised.
+ * Go on to the chunk of the next index. It is there already if the indexes
+ * wrapped and a group is outstanding since then. Drops the queue lock; only
+ * readers make chunks, and they are serialised.
  */
-static int iopf_reserve_cookie_slow(struct iommufd_iopf_eventq *iopf)
+static int iopf_enter_chunk(struct iommufd_iopf_eventq *iopf)
 	__must_hold(&iopf->common.wait.lock)
 {
-	u32 cookie = iopf_next_cookie(iopf->cookie);
-	int rc;
+	u32 number = iopf->next_index / IOPF_CHUNK_SLOTS;
+	struct iopf_chunk *chunk;
+	int rc = 0;
 
 	lockdep_assert_held(&iopf->common.readers);
 
+	chunk = xa_load(&iopf->chunks, number);
+	if (chunk) {
+		iopf_set_chunk(iopf, chunk);
+		/* Who knows how many such ones follow */
+		spin_unlock_irq(&iopf->common.wait.lock);
+		cond_resched();
+		spin_lock_irq(&iopf->common.wait.lock);
+		return 0;
+	}
+
 	spin_unlock_irq(&iopf->common.wait.lock);
-	rc = xa_reserve_irq(&iopf->cookies, iopf_cookie_index(iopf, cookie),
-			    IOMMUFD_EVENTQ_GFP);
+	chunk = kzalloc_obj(*chunk, IOMMUFD_EVENTQ_GFP);
+	if (chunk) {
+		chunk->number = number;
+		rc = xa_insert_irq(&iopf->chunks, number, chunk,
+				   IOMMUFD_EVENTQ_GFP);
+	}
 	spin_lock_irq(&iopf->common.wait.lock);
-	if (!rc) {
-		iopf->cookie = cookie;
-		iopf->reserved = true;
+	if (!chunk || rc) {
+		kfree(chunk);
+		return -ENOMEM;
 	}
-	return rc;
-}
-
-/* Give a pending group its cookie. From here on it can be answered. */
-static int iopf_hand_out(struct iommufd_iopf_eventq *iopf,
-			 struct iopf_group *group)
-{
-	int rc;
-
-	if (!iopf->reserved) {
-		rc = iopf_reserve_cookie(iopf);
-		if (rc)
-			return rc;
-	}
-
-	group->cookie = iopf->cookie;
-	xa_lock(&iopf->cookies);
-	/* The slot is there: no memory is needed */
-	__xa_store(&iopf->cookies, iopf_cookie_index(iopf, group->cookie),
-		   group, 0);
-	xa_unlock(&iopf->cookies);
-	iopf->reserved = false;
-	/* If it fails, the next group tries again */
-	iopf_reserve_cookie(iopf);
-
-	list_move_tail(&group->node, &iopf->outstanding);
-	iopf->nr_outstanding++;
-	iommufd_eventq_remove(&iopf->common, 1);
+	iopf_set_chunk(iopf, chunk);
 	return 0;
 }
 
-static void iopf_take_cookie(struct iommufd_iopf_eventq *iopf,
-			     struct iopf_group *group)
+/*
+ * Find the next cookie that is free in the chunk in place. 0, which is no
+ * cookie, if there is none left in it.
+ */
+static u32 iopf_next_cookie(struct iommufd_iopf_eventq *iopf)
 {
-	iommufd_eventq_assert_locked(&iopf->common);
+	struct iopf_chunk *chunk = iopf->chunk;
+	u32 cookie, index;
 
-	xa_lock(&iopf->cookies);
-	__xa_erase(&iopf->cookies, iopf_cookie_index(iopf, group->cookie));
-	xa_unlock(&iopf->cookies);
-	group->cookie = 0;
-	iopf->nr_outstanding--;
+	while (chunk && iopf->next_index / IOPF_CHUNK_SLOTS == chunk->number) {
+		index = iopf->next_index++;
+		if (iopf->next_index == IOPF_NR_COOKIES)
+			iopf->next_index = 0;
+		cookie = iopf->cookie_base + index;
+		if (cookie && !*iopf_slot(iopf, chunk, cookie))
+			return cookie;
+	}
+	return 0;
 }
 
-/* Take a group out of the queue; the caller is to answer it */
+/* Give a pending group its cookie. From here on it can be answered. */
+static bool iopf_hand_out(struct iommufd_iopf_eventq *iopf,
+			  struct iopf_group *group)
+{
+	u32 cookie = iopf_next_cookie(iopf);
+
+	if (!cookie)
+		return false;
+	group->cookie = cookie;
+	*iopf_slot(iopf, iopf->chunk, cookie) = group;
+	iopf->chunk->used++;
+	list_move_tail(&group->node, &iopf->outstanding);
+	iopf->nr_outstanding++;
+	iommufd_eventq_remove(&iopf->common, 1);
+	return true;
+}
+
+/* Nobody has the cookie any more. The group may be NULL: nobody had it. */
+static struct iopf_group *iopf_take_cookie(struct iommufd_iopf_eventq *iopf,
+					   u32 cookie)
+{
+	struct iopf_chunk *chunk = iopf_find_chunk(iopf, cookie);
+	struct iopf_group **slot, *group;
+
+	if (!chunk)
+		return NULL;
+	slot = iopf_slot(iopf, chunk, cookie);
+	group = *slot;
+	if (!group)
+		return NULL;
+
+	*slot = NULL;
+	if (!--chunk->used && chunk != iopf->chunk)
+		iopf_free_chunk(iopf, chunk);
+	group->cookie = 0;
+	iopf->nr_outstanding--;
+	return group;
+}
+
+/* Take a group, which has no cookie now, off its lists; the caller answers it */
+static void iopf_unlink(struct iopf_group *group)
+{
+	list_del(&group->node);
+	list_del(&group->attach_node);
+	to_iommufd_handle(group->attach_handle)->nr_answering++;
+}
+
+/* Take a group out of the queue, be it pending or outstanding */
 static void iopf_take(struct iommufd_iopf_eventq *iopf,
 		      struct iopf_group *group)
 {
 	if (group->cookie)
-		iopf_take_cookie(iopf, group);
+		iopf_take_cookie(iopf, group->cookie);
 	else
 		iommufd_eventq_remove(&iopf->common, 1);
-	list_del(&group->node);
-	list_del(&group->attach_node);
-	to_iommufd_handle(group->attach_handle)->nr_answering++;
+	iopf_unlink(group);
 }
 
 /*
@@ -275,8 +329,8 @@ static int iopf_grow_records(struct iommufd_iopf_eventq *iopf, size_t size)
  * group can be taken away by a detach whenever the lock is not held, hence the
  * records are a copy and the cookie is what links them to the group.
  */
-static ssize_t iopf_stage(struct iommufd_eventq *eventq, size_t room,
-			  const void **chunk)
+static int iopf_stage(struct iommufd_eventq *eventq, size_t room,
+		      const void **chunk)
 {
 	struct iommufd_iopf_eventq *iopf = to_iopf_eventq(eventq);
 	struct iopf_group *group;
@@ -284,6 +338,7 @@ static ssize_t iopf_stage(struct iommufd_eventq *eventq, size_t room,
 	size_t size;
 	int rc = 0;
 
+	spin_lock_irq(&eventq->wait.lock);
 	while ((group = list_first_entry_or_null(&iopf->pending,
 						 struct iopf_group, node))) {
 		size = group->fault_count * IOPF_RECORD_SIZE;
@@ -301,25 +356,18 @@ static ssize_t iopf_stage(struct iommufd_eventq *eventq, size_t room,
 			continue;
 		}
 
-		rc = iopf_hand_out(iopf, group);
-		if (!rc) {
+		if (iopf_hand_out(iopf, group)) {
 			iopf_compose(group, (void *)iopf->records + staged);
 			staged += size;
 			continue;
 		}
 		if (staged)
 			break;
-		if (rc == -ENOMEM) {
-			rc = iopf_reserve_cookie_slow(iopf);
-			if (rc)
-				break;
-		} else {
-			spin_unlock_irq(&eventq->wait.lock);
-			cond_resched();
-			spin_lock_irq(&eventq->wait.lock);
-			rc = 0;
-		}
+		rc = iopf_enter_chunk(iopf);
+		if (rc)
+			break;
 	}
+	spin_unlock_irq(&eventq->wait.lock);
 
 	*chunk = iopf->records;
 	return staged ?: rc;
@@ -328,12 +376,11 @@ static ssize_t iopf_stage(struct iommufd_eventq *eventq, size_t room,
 /* A group whose records did not reach the user goes back to where it was */
 static void iopf_withdraw(struct iommufd_iopf_eventq *iopf, u32 cookie)
 {
-	struct iopf_group *group = iopf_find_cookie(iopf, cookie);
+	struct iopf_group *group = iopf_take_cookie(iopf, cookie);
 
 	/* Answered meanwhile, by a detach or by a writer who guessed */
 	if (!group)
 		return;
-	iopf_take_cookie(iopf, group);
 	list_move(&group->node, &iopf->pending);
 	__iommufd_eventq_add(&iopf->common);
 }
@@ -349,6 +396,7 @@ static size_t iopf_settle(struct iommufd_eventq *eventq, const void *chunk,
 	if (likely(copied == staged))
 		return staged;
 
+	guard(spinlock_irq)(&eventq->wait.lock);
 	/* Back to the end of a group: its last record, and only that, says so */
 	while (whole && !(records[whole - 1].flags &
 			  IOMMU_PGFAULT_FLAGS_LAST_PAGE))
@@ -372,9 +420,9 @@ static int iopf_answer(struct iommufd_eventq *eventq, const void *answer)
 		return -EINVAL;
 
 	spin_lock_irq(&eventq->wait.lock);
-	group = iopf_find_cookie(iopf, response->cookie);
+	group = iopf_take_cookie(iopf, response->cookie);
 	if (group)
-		iopf_take(iopf, group);
+		iopf_unlink(group);
 	spin_unlock_irq(&eventq->wait.lock);
 	if (!group)
 		return -EINVAL;
@@ -449,9 +497,8 @@ int iommufd_iopf_eventq_alloc(struct iommufd_ucmd *ucmd)
 
 	INIT_LIST_HEAD(&iopf->pending);
 	INIT_LIST_HEAD(&iopf->outstanding);
-	xa_init_flags(&iopf->cookies, XA_FLAGS_LOCK_IRQ | XA_FLAGS_ACCOUNT);
+	xa_init_flags(&iopf->chunks, XA_FLAGS_LOCK_IRQ | XA_FLAGS_ACCOUNT);
 	iopf->cookie_base = get_random_u32();
-	iopf->cookie = iopf->cookie_base;
 	iommufd_eventq_setup(&iopf->common, &iopf_eventq_ops, cmd->flags);
 
 	iopf->records = kvmalloc(PAGE_SIZE, IOMMUFD_EVENTQ_GFP);
@@ -479,8 +526,9 @@ void iommufd_iopf_eventq_destroy(struct iommufd_object *obj)
 		container_of(obj, struct iommufd_iopf_eventq, common.obj);
 
 	WARN_ON(!list_empty(&iopf->pending) || !list_empty(&iopf->outstanding));
-	/* What is left is the reserved cookie */
-	xa_destroy(&iopf->cookies);
+	/* The chunk in place is left, if there ever was one */
+	kfree(iopf->chunk);
+	xa_destroy(&iopf->chunks);
 	kvfree(iopf->records);
 	iommufd_eventq_teardown(&iopf->common);
 }
@@ -590,12 +638,10 @@ void iommufd_iopf_test_set_cookie(struct iommufd_eventq *eventq, u32 cookie)
 {
 	struct iommufd_iopf_eventq *iopf = to_iopf_eventq(eventq);
 
-	if (iopf->reserved)
-		xa_erase_irq(&iopf->cookies,
-			     iopf_cookie_index(iopf, iopf->cookie));
-	iopf->reserved = false;
-	iopf->cookie = cookie;
+	guard(spinlock_irq)(&eventq->wait.lock);
+	iopf_set_chunk(iopf, NULL);
 	if (!iopf->nr_outstanding)
-		iopf->cookie_base = cookie;
+		iopf->cookie_base = cookie + 1;
+	iopf->next_index = cookie + 1 - iopf->cookie_base;
 }
 #endif

@@ -40,18 +40,20 @@ static struct toy_eventq *to_toy(struct iommufd_eventq *eventq)
 	return container_of(eventq, struct toy_eventq, common);
 }
 
-static ssize_t toy_stage(struct iommufd_eventq *eventq, size_t room,
-			 const void **chunk)
+static int toy_stage(struct iommufd_eventq *eventq, size_t room,
+		     const void **chunk)
 {
 	struct toy_eventq *toy = to_toy(eventq);
 	unsigned int at = toy->head % TOY_DEPTH;
-	size_t nr = min3((size_t)toy->count, (size_t)TOY_DEPTH - at,
-			 room / sizeof(u64));
+	size_t nr;
 
+	guard(spinlock_irq)(&eventq->wait.lock);
 	if (!toy->count)
 		return 0;
+	nr = min3((size_t)toy->count, (size_t)TOY_DEPTH - at,
+		  room / sizeof(u64));
 	*chunk = &toy->ring[at];
-	return nr ? nr * sizeof(u64) : -EINVAL;
+	return nr ? (int)(nr * sizeof(u64)) : -EINVAL;
 }
 
 static size_t toy_settle(struct iommufd_eventq *eventq, const void *chunk,
@@ -60,6 +62,7 @@ static size_t toy_settle(struct iommufd_eventq *eventq, const void *chunk,
 	struct toy_eventq *toy = to_toy(eventq);
 	unsigned int nr = copied / sizeof(u64);
 
+	guard(spinlock_irq)(&eventq->wait.lock);
 	toy->head += nr;
 	toy->count -= nr;
 	iommufd_eventq_remove(eventq, nr);
@@ -286,7 +289,8 @@ static void test_order_and_batches(struct kunit *test)
 					TOY_DEPTH - round % 3));
 		for (i = 0; i < rc / 8; i++)
 			KUNIT_EXPECT_EQ(test, buf[i], seen++);
-		KUNIT_EXPECT_EQ(test, toy->common.queued, toy->count);
+		KUNIT_EXPECT_EQ(test, iommufd_eventq_queued(&toy->common),
+				toy->count);
 	}
 	/* A larger buffer than there are records takes them across the wrap */
 	rc = read_kernel(filep, buf, sizeof(buf), 0);
@@ -1102,6 +1106,29 @@ static void test_iopf_cookie_in_use(struct kunit *test)
 	fake_faulter_close(test, fake);
 }
 
+/* The counter starts anew where less than a chunk of cookies is left */
+static void test_iopf_cookie_space(struct kunit *test)
+{
+	struct fake_faulter *fake = fake_faulter(test);
+	const u32 last = U32_MAX / 63 * 63 - 1;
+	const u32 expected[] = { 1, last, 2 };
+	unsigned int i;
+
+	/* Counted from 0, which is none; the first of them stays in use */
+	iommufd_iopf_test_set_cookie(fake->eventq, U32_MAX);
+	for (i = 0; i < ARRAY_SIZE(expected); i++) {
+		fake_fault(test, fake);
+		KUNIT_EXPECT_EQ(test, fake_read(test, fake), expected[i]);
+		if (!i)
+			iommufd_iopf_test_set_cookie(fake->eventq, last - 1);
+	}
+	KUNIT_EXPECT_EQ(test, fake_answer(fake, last + 1), -EINVAL);
+	KUNIT_EXPECT_EQ(test, fake_answer(fake, U32_MAX), -EINVAL);
+	for (i = 0; i < ARRAY_SIZE(expected); i++)
+		KUNIT_EXPECT_EQ(test, fake_answer(fake, expected[i]), 8);
+	fake_faulter_close(test, fake);
+}
+
 static void test_iopf_detach(struct kunit *test)
 {
 	struct fake_faulter *fake = fake_faulter(test);
@@ -1142,6 +1169,7 @@ static struct kunit_case eventq_cases[] = {
 	KUNIT_CASE(test_viommu_failed_alloc),
 	KUNIT_CASE(test_iopf_cookie_wrap),
 	KUNIT_CASE(test_iopf_cookie_in_use),
+	KUNIT_CASE(test_iopf_cookie_space),
 	KUNIT_CASE(test_iopf_detach),
 	{}
 };

@@ -21,6 +21,7 @@
 #include <linux/seq_file.h>
 #include <linux/slab.h>
 #include <linux/spinlock.h>
+#include <linux/vmalloc.h>
 #include <uapi/linux/iommufd.h>
 
 #include "eventq.h"
@@ -33,11 +34,15 @@
 /*
  * The type of a queue decides the size of its payload, and nothing else.
  *
- * Under the queue lock: @head, the oldest record, and @count, the number of
- * them, of @depth slots with @stride bytes each in @ring; @sequence, which the
- * next event takes; @nr_lost, the events lost since ever; @lost_pending, that
- * user space has to be told of the loss by a header with the sequence number
- * @lost_sequence. @lost_header is the reader's copy of that header.
+ * The @ring has @depth slots of @stride bytes each. Reports, which hold the queue
+ * lock, store at @tail, and @stored counts what they stored; the reader takes off
+ * at @head, without that lock, and iommufd_eventq::taken counts that. Both
+ * counters may wrap.
+ *
+ * Under the queue lock: @sequence, which the next event takes; @nr_lost, the
+ * events lost since ever; @lost_pending, that user space has to be told of the
+ * loss by a header with the sequence number @lost_sequence. @lost_header is the
+ * reader's copy of that header.
  */
 struct iommufd_viommu_eventq {
 	struct iommufd_eventq common;
@@ -48,8 +53,9 @@ struct iommufd_viommu_eventq {
 	void *ring;
 	u32 depth;
 	u32 stride;
+	u32 tail;
+	u32 stored;
 	u32 head;
-	u32 count;
 
 	u32 sequence;
 	u32 lost_sequence;
@@ -98,36 +104,46 @@ static void *viommu_event_slot(struct iommufd_viommu_eventq *veventq, u32 i)
 	return veventq->ring + (size_t)i * veventq->stride;
 }
 
-/* @slot + @nr in the ring; both are at most its depth */
-static u32 viommu_event_advance(struct iommufd_viommu_eventq *veventq,
-				u32 slot, u32 nr)
+/* Whether a report finds no slot */
+static bool viommu_event_is_full(const struct iommufd_viommu_eventq *veventq)
 {
-	slot += nr;
-	return slot < veventq->depth ? slot : slot - veventq->depth;
+	/* What is taken has been read: pairs with iommufd_eventq_take() */
+	u32 taken = smp_load_acquire(&veventq->common.taken);
+
+	return veventq->stored - taken == veventq->depth;
 }
 
 static void viommu_event_store(struct iommufd_viommu_eventq *veventq,
 			       const void *event_data)
 {
-	u32 tail = viommu_event_advance(veventq, veventq->head, veventq->count);
-	struct iommufd_vevent_header *header = viommu_event_slot(veventq, tail);
+	struct iommufd_vevent_header *header =
+		viommu_event_slot(veventq, veventq->tail);
 
 	header->flags = 0;
 	header->sequence = veventq->sequence;
 	memcpy(header + 1, event_data, viommu_event_payload(veventq));
-	veventq->count++;
+	if (++veventq->tail == veventq->depth)
+		veventq->tail = 0;
+	/* The record first: pairs with viommu_event_count() */
+	smp_store_release(&veventq->stored, veventq->stored + 1);
 
-	/* The gap in front of this event tells of the lost ones */
-	if (veventq->lost_pending) {
-		veventq->lost_pending = false;
-		iommufd_eventq_remove(&veventq->common, 1);
+	if (!veventq->lost_pending) {
+		iommufd_eventq_add(&veventq->common);
+		return;
 	}
-	iommufd_eventq_add(&veventq->common);
+	/*
+	 * The gap in front of this event tells of the lost ones. It takes the
+	 * place of their header in the number of records, which so is never too
+	 * low for somebody who was told of a record.
+	 */
+	veventq->lost_pending = false;
+	iommufd_eventq_wake(&veventq->common);
 }
 
 /*
- * No wake-up: a full ring is readable. On a closed queue there is nobody to
- * tell, but the count goes on.
+ * One wake-up for all that are lost in a row: the ring was full, but the reader
+ * may have emptied it since. On a closed queue there is nobody to tell, but the
+ * count goes on.
  */
 static void viommu_event_lose(struct iommufd_viommu_eventq *veventq)
 {
@@ -135,7 +151,7 @@ static void viommu_event_lose(struct iommufd_viommu_eventq *veventq)
 	veventq->lost_sequence = veventq->sequence;
 	if (!veventq->lost_pending && !veventq->common.closed) {
 		veventq->lost_pending = true;
-		__iommufd_eventq_add(&veventq->common);
+		iommufd_eventq_add(&veventq->common);
 	}
 }
 
@@ -179,10 +195,10 @@ static int viommu_report_event(struct iommufd_viommu *viommu,
 	}
 
 	spin_lock(&veventq->common.wait.lock);
-	if (veventq->count < veventq->depth && !veventq->common.closed)
-		viommu_event_store(veventq, event_data);
-	else
+	if (veventq->common.closed || viommu_event_is_full(veventq))
 		viommu_event_lose(veventq);
+	else
+		viommu_event_store(veventq, event_data);
 	veventq->sequence = (veventq->sequence + 1) & INT_MAX;
 	spin_unlock(&veventq->common.wait.lock);
 
@@ -191,31 +207,71 @@ out_unlock:
 	return rc;
 }
 
-/* The records up to the end of the ring, or the LOST header behind the last */
-static ssize_t viommu_stage(struct iommufd_eventq *eventq, size_t room,
-			    const void **chunk)
+/* Number of records for the reader */
+static u32 viommu_event_count(const struct iommufd_viommu_eventq *veventq)
+{
+	/* What is counted is there for good: pairs with viommu_event_store() */
+	u32 stored = smp_load_acquire(&veventq->stored);
+
+	return stored - veventq->common.taken;
+}
+
+static int viommu_stage_lost(struct iommufd_viommu_eventq *veventq,
+			     size_t room, const void **chunk)
+{
+	struct iommufd_vevent_header *header = &veventq->lost_header;
+
+	iommufd_eventq_assert_locked(&veventq->common);
+
+	if (!veventq->lost_pending)
+		return 0;
+	header->flags = IOMMU_VEVENTQ_FLAG_LOST_EVENTS;
+	header->sequence = veventq->lost_sequence;
+	*chunk = header;
+	return room < sizeof(*header) ? -EINVAL : (int)sizeof(*header);
+}
+
+static int viommu_stage_events(struct iommufd_viommu_eventq *veventq, u32 count,
+			       size_t room, const void **chunk)
+{
+	size_t nr = min3((size_t)count, (size_t)veventq->depth - veventq->head,
+			 room / veventq->stride);
+
+	*chunk = viommu_event_slot(veventq, veventq->head);
+	return nr ? (int)(nr * veventq->stride) : -EINVAL;
+}
+
+/*
+ * The records up to the end of the ring, or the LOST header behind the last. That
+ * one can be replaced by an event at any time, so that it takes the queue lock to
+ * find whether it is the first; to find nothing, or an event, it does not.
+ */
+static int viommu_stage(struct iommufd_eventq *eventq, size_t room,
+			const void **chunk)
 {
 	struct iommufd_viommu_eventq *veventq = to_viommu_eventq(eventq);
-	size_t nr;
+	u32 count = viommu_event_count(veventq);
 
-	if (veventq->count) {
-		nr = min3((size_t)veventq->count,
-			  (size_t)veventq->depth - veventq->head,
-			  room / veventq->stride);
-		*chunk = viommu_event_slot(veventq, veventq->head);
-		return nr ? nr * veventq->stride : -EINVAL;
+	if (likely(count))
+		return viommu_stage_events(veventq, count, room, chunk);
+	if (!iommufd_eventq_queued(eventq))
+		return 0;
+
+	guard(spinlock_irq)(&eventq->wait.lock);
+	count = viommu_event_count(veventq);
+	return count ? viommu_stage_events(veventq, count, room, chunk) :
+		       viommu_stage_lost(veventq, room, chunk);
+}
+
+/* Unless an event has replaced it, or more were lost since */
+static void viommu_settle_lost(struct iommufd_viommu_eventq *veventq)
+{
+	guard(spinlock_irq)(&veventq->common.wait.lock);
+	if (veventq->lost_pending &&
+	    veventq->lost_sequence == veventq->lost_header.sequence) {
+		veventq->lost_pending = false;
+		iommufd_eventq_remove(&veventq->common, 1);
 	}
-
-	if (veventq->lost_pending) {
-		veventq->lost_header.flags = IOMMU_VEVENTQ_FLAG_LOST_EVENTS;
-		veventq->lost_header.sequence = veventq->lost_sequence;
-		*chunk = &veventq->lost_header;
-		return room < sizeof(veventq->lost_header) ?
-			       -EINVAL :
-			       sizeof(veventq->lost_header);
-	}
-
-	return 0;
 }
 
 static size_t viommu_settle(struct iommufd_eventq *eventq, const void *chunk,
@@ -224,22 +280,18 @@ static size_t viommu_settle(struct iommufd_eventq *eventq, const void *chunk,
 	struct iommufd_viommu_eventq *veventq = to_viommu_eventq(eventq);
 	u32 nr;
 
-	if (chunk == &veventq->lost_header) {
+	if (unlikely(chunk == &veventq->lost_header)) {
 		if (copied < staged)
 			return 0;
-		/* Not if an event has replaced it, or more were lost since */
-		if (veventq->lost_pending &&
-		    veventq->lost_sequence == veventq->lost_header.sequence) {
-			veventq->lost_pending = false;
-			iommufd_eventq_remove(eventq, 1);
-		}
+		viommu_settle_lost(veventq);
 		return staged;
 	}
 
 	nr = copied / veventq->stride;
-	veventq->head = viommu_event_advance(veventq, veventq->head, nr);
-	veventq->count -= nr;
-	iommufd_eventq_remove(eventq, nr);
+	veventq->head += nr;
+	if (veventq->head == veventq->depth)
+		veventq->head = 0;
+	iommufd_eventq_take(eventq, nr);
 	return (size_t)nr * veventq->stride;
 }
 
@@ -248,10 +300,9 @@ static void viommu_close(struct iommufd_eventq *eventq)
 	struct iommufd_viommu_eventq *veventq = to_viommu_eventq(eventq);
 
 	spin_lock_irq(&eventq->wait.lock);
-	veventq->nr_lost += veventq->count;
-	veventq->count = 0;
+	veventq->nr_lost += veventq->stored - eventq->taken;
 	veventq->lost_pending = false;
-	iommufd_eventq_remove(eventq, eventq->queued);
+	iommufd_eventq_remove(eventq, iommufd_eventq_queued(eventq));
 	spin_unlock_irq(&eventq->wait.lock);
 }
 
@@ -283,6 +334,15 @@ static const struct iommufd_eventq_ops viommu_eventq_ops = {
 	.close = viommu_close,
 	.show_fdinfo = viommu_show_fdinfo,
 };
+
+/* In whole pages beyond one, where kmalloc() would round up to a power of two */
+static void *viommu_alloc_ring(const struct iommufd_viommu_eventq *veventq)
+{
+	size_t size = (size_t)veventq->depth * veventq->stride;
+
+	return size > PAGE_SIZE ? __vmalloc(size, IOMMUFD_EVENTQ_GFP) :
+				  kmalloc(size, IOMMUFD_EVENTQ_GFP);
+}
 
 static bool viommu_has_eventq(struct iommufd_viommu *viommu, u32 type)
 {
@@ -357,8 +417,7 @@ int iommufd_viommu_eventq_alloc(struct iommufd_ucmd *ucmd)
 	veventq->type = cmd->type;
 	veventq->depth = cmd->veventq_depth;
 	veventq->stride = sizeof(struct iommufd_vevent_header) + size;
-	veventq->ring = kvmalloc_array(veventq->depth, veventq->stride,
-				       IOMMUFD_EVENTQ_GFP);
+	veventq->ring = viommu_alloc_ring(veventq);
 	if (!veventq->ring) {
 		rc = -ENOMEM;
 		goto out_put_viommu;
