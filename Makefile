@@ -3,11 +3,11 @@
 # how a step is done stands there, not here.
 
 # Read by the steps, and kept from the makes of the kernel (see run.sh).
-export KSRC T V SIGNOFF JOBS
+export KSRC T V SIGNOFF JOBS README
 
 RUN := @harness/run.sh
 
-.PHONY: help demo check check-stock tree series shell clean distclean
+.PHONY: help demo check check-stock bench tree series shell clean distclean
 .NOTPARALLEL:
 
 help:
@@ -21,6 +21,9 @@ check:
 
 check-stock:
 	$(RUN) setup base tree check-stock
+
+bench:
+	$(RUN) setup base tree bench
 
 tree:
 	$(RUN) setup base tree

@@ -3,11 +3,13 @@
 # Boots a kernel of build/out with one job for the guest (see guest/init), and
 # ends when the guest does or its time is up. The console goes to a log file; to
 # the terminal if the job is "shell". Exit status: that of the last program of
-# the job that failed, 124 if there was no end to it.
+# the job that failed, 124 if there was no end to it. The bench kernels get a
+# clock that counts instructions, and CPUS CPUs (one if that is not set).
 # usage: boot.sh tree|base plain|debug JOB LOG SECONDS [kernel parameter...]
+#        boot.sh stock|ours bench JOB LOG SECONDS
 . "$(dirname "$0")/lib.sh"
 
-kernel=$BUILD/out/$1-$2/arch/x86/boot/bzImage
+kernel=$BUILD/out/$1-$2/bzImage
 initrd=$BUILD/out/initramfs.gz
 job=$3
 variant=$2
@@ -21,15 +23,32 @@ need qemu-system-x86_64 qemu-system-x86
 
 # No 5-level paging: while the boot CPU's features are read anew, for a moment
 # there seems to be none, and KASAN reports a wild access if an interrupt comes.
+# A counted instruction is one, and not a string of moves.
+append="kunit.enable=0 $*"
+case $variant in
+bench)
+	machine='-accel tcg,thread=single -icount shift=0,sleep=off -cpu max,-la57,-fsrm,-erms'
+	cpus=${CPUS:-1}
+	append="$append tsc=reliable"
+	;;
+*)
+	machine='-accel tcg,thread=multi -cpu max,-la57'
+	cpus=2
+	;;
+esac
+
+# A socket for each CPU: without ACPI the kernel reads of CPUs in the MP table,
+# which names one of each socket.
 qemu()
 {
-	$limited qemu-system-x86_64 -accel tcg,thread=multi -cpu max,-la57 -machine q35 -smp 2 -m 3G \
+	# shellcheck disable=SC2086 # lists of words
+	$limited qemu-system-x86_64 $machine -machine q35 \
+		-smp "$cpus,sockets=$cpus,cores=1,threads=1" -m 3G \
 		-nodefaults -nographic -no-reboot -kernel "$kernel" -initrd "$initrd" \
 		-append "console=ttyS0 loglevel=1 panic=-1 oops=panic panic_console_replay \
 hugepages=600 log_buf_len=8M eventq.job=$job $append" "$@"
 }
 
-append="kunit.enable=0 $*"
 if [ "$job" = shell ]; then
 	echo "Ctrl-A X ends the guest; the test programs are in /tests"
 	qemu -serial mon:stdio

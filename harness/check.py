@@ -30,6 +30,8 @@ CONSUMERS = "iommufd_eventq_consumers"
 SAMPLE_TEST = "test-sample"
 # A boot that takes longer hangs; the debug kernel is slow without KVM.
 SECONDS = {"plain": 400, "debug": 2000}
+# As many as boot.sh asks for.
+CPUS = 2
 KUNIT_PARAMETERS = ("kunit.enable=1", "kunit.autorun=1")
 
 
@@ -106,7 +108,7 @@ def excuse(unit, cases):
 # ---- one boot
 
 # What guest/init puts between the parts of a console.
-MARK = re.compile(r"=eventq= (output \S+|ended (\S+) (\d+)|leaks|dmesg|status \d+)")
+MARK = re.compile(r"=eventq= (cpus \d+|output \S+|ended (\S+) (\d+)|leaks|dmesg|status \d+)")
 
 
 class Boot:
@@ -138,9 +140,11 @@ class Boot:
         return sections
 
     def whole(self):
-        """Did the guest reach its end? If not, the boot is a failed case."""
+        """Did the guest have its CPUs, without which no race is one, and reach
+        its end? If not, the boot is a failed case."""
         if any(s.startswith("status ") for s in self.sections):
-            return []
+            return [Case("(CPUs)", "fail", f"the guest has {s}, not {CPUS}")
+                    for s in self.sections if s.startswith("cpus ") and s != f"cpus {CPUS}"]
         sys.stderr.write(self.stderr)
         return [Case("(boot)", "fail", (self.stderr.strip().splitlines() or ["no end"])[-1])]
 
@@ -321,10 +325,21 @@ def runners(names):
     return {name: result[name] for name in names}
 
 
+def unit_semantics(passed):
+    """Every statement of the semantics has a case that ran and passed, here."""
+    listed = read_list("semantics.list")
+    missing = [Case(f"{program} {case}", "fail", "is in semantics.list and did not pass")
+               for program, case in listed if (program, case) not in passed]
+    return missing or some([Case(f"{p} {c}", "pass", "") for p, c in listed])
+
+
 def check(name):
     count = {"pass": 0, "fail": 0, "skip": 0}
-    failures = []
-    for unit, run in runners(chosen(name)).items():
+    failures, passed = [], set()
+    units = runners(chosen(name))
+    if not name:
+        units["semantics"] = partial(unit_semantics, passed)
+    for unit, run in units.items():
         say(f"{unit} ...")
         try:
             cases = run()
@@ -334,6 +349,8 @@ def check(name):
         here = {v: sum(c.verdict == v for c in cases) for v in count}
         for case in cases:
             count[case.verdict] += 1
+            if case.verdict == "pass":
+                passed.add((unit.partition(":")[2], case.name))
             if case.verdict != "pass":
                 print(f"  {case.verdict.upper()} {unit} {case.name}: {case.reason}", flush=True)
             if case.verdict == "fail":

@@ -15,7 +15,8 @@ rm -rf "$root"
 mkdir -p "$root/bin" "$root/tests"
 cp "$(command -v busybox)" "$root/bin/busybox"
 cp "$HARNESS/guest/init" "$root/init"
-for programs in "$BUILD/out/selftests" "$BUILD/out/sample"; do
+for programs in selftests sample benchmark; do
+	programs=$BUILD/out/$programs
 	[ ! -d "$programs" ] ||
 		find "$programs" -type f -perm -u+x -exec cp {} "$root/tests" \;
 done

@@ -1,25 +1,34 @@
 #!/bin/sh
 # SPDX-License-Identifier: GPL-2.0
-# Configures and builds one kernel in build/out/TREE-VARIANT. Does not even
-# start make when neither the tree nor the configuration changed.
+# Configures and builds one kernel: build/out/TREE-VARIANT/bzImage. Does not
+# even start make when neither the tree nor the configuration changed.
 # usage: kernel.sh tree|base plain|debug
+#        kernel.sh stock|ours bench
 . "$(dirname "$0")/lib.sh"
 
 src=$BUILD/$1
 out=$BUILD/out/$1-$2
-log=$out/build.log
+image=$out/bzImage
+stamp=$out/stamp
 
+# The two kernels of the benchmark differ in a few files: see bench/source.sh.
 case $1-$2 in
 tree-plain | tree-debug | base-plain | base-debug) ;;
-*) die "kernel.sh knows the trees tree and base, the variants plain and debug, not $1 $2" ;;
+stock-bench | ours-bench)
+	src=$BUILD/bench
+	out=$BUILD/out/bench
+	;;
+*) die "kernel.sh knows no $2 kernel of the tree $1" ;;
 esac
+log=$out/build.log
 
 fragments()
 {
-	cat "$HARNESS/config/base.config" "$HARNESS/config/$2.config"
-	case $1 in
-	base) cat "$HARNESS/config/stock.config" ;;
-	tree) cat "$HARNESS/config/ours.config" ;;
+	config=$HARNESS/config
+	case $1-$2 in
+	*-bench) cat "$config/base.config" "$config/bench.config" ;;
+	base-*) cat "$config/base.config" "$config/test.config" "$config/$2.config" "$config/stock.config" ;;
+	tree-*) cat "$config/base.config" "$config/test.config" "$config/$2.config" "$config/ours.config" ;;
 	esac
 }
 
@@ -32,9 +41,9 @@ kmake()
 
 configure()
 {
-	kmake -s allnoconfig KCONFIG_ALLCONFIG="$out/wanted.config" >"$log" 2>&1 ||
+	kmake -s allnoconfig KCONFIG_ALLCONFIG="${image%/*}/wanted.config" >"$log" 2>&1 ||
 		die "configuring failed: $(tail -n 1 "$log")"
-	"$HARNESS/check-config.sh" "$out/wanted.config" "$out/.config"
+	"$HARNESS/check-config.sh" "${image%/*}/wanted.config" "$out/.config"
 }
 
 build()
@@ -48,17 +57,19 @@ build()
 	}
 }
 
-mkdir -p "$out"
-fragments "$1" "$2" >"$out/wanted.config"
-state="$("$HARNESS/tree-id.sh" "$1") $(sha1sum <"$out/wanted.config") $(gcc -dumpfullversion)"
-if [ "$state" = "$(cat "$out/stamp" 2>/dev/null)" ] && [ -f "$out/arch/x86/boot/bzImage" ]; then
+mkdir -p "$out" "${image%/*}"
+fragments "$1" "$2" >"${image%/*}/wanted.config"
+state="$("$HARNESS/tree-id.sh" "$1") $(sha1sum <"${image%/*}/wanted.config") $(gcc -dumpfullversion)"
+if [ "$state" = "$(cat "$stamp" 2>/dev/null)" ] && [ -f "$image" ]; then
 	say "$2 kernel of build/$1: up to date"
 	exit 0
 fi
-rm -f "$out/stamp"
+rm -f "$stamp"
 say "building the $2 kernel of build/$1 (about 750 objects)"
+[ "$2" != bench ] || "$ROOT/bench/source.sh" "$1"
 configure
 build "$1" "$2"
-echo "$state" >"$out/stamp.new"
-mv "$out/stamp.new" "$out/stamp"
+cp "$out/arch/x86/boot/bzImage" "$image"
+echo "$state" >"$stamp.new"
+mv "$stamp.new" "$stamp"
 say "$2 kernel of build/$1: built"

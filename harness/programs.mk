@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0
 # How each program that runs in the guest is compiled, statically. Called by
 # programs.sh with BASE and SRC (the two source trees), HEADERS and BASE_HEADERS
-# (their uapi headers), HARNESS, OUT and a goal, selftests or sample. The same
+# (their uapi headers), HARNESS, OUT and a goal: selftests, sample or benchmark. The same
 # programs run on our kernel and on stock's.
 
 UPSTREAM := iommufd iommufd_fail_nth
@@ -14,7 +14,8 @@ static = gcc -O2 -Wall -Wno-unused-function -D_GNU_SOURCE= -static \
 compile = $(static) -isystem $(HEADERS)/usr/include
 
 selftests: $(UPSTREAM:%=$(OUT)/%) $(OURS:%=$(OUT)/%) $(OURS_32:%=$(OUT)/%_32)
-sample: $(OUT)/iommufd_eventq_vmm
+sample: $(OUT)/iommufd_eventq_vmm $(OUT)/sample_parts
+benchmark: $(OUT)/iommufd_eventq_bench
 
 # Upstream's come from the base, unchanged, and know the base's uapi only: as do
 # all programs there are.
@@ -31,10 +32,20 @@ $(OURS_32:%=$(OUT)/%_32): $(OUT)/%_32: $(SRC)/tools/testing/selftests/iommu/%.c
 		-I $(SRC)/tools/testing/selftests -o $@ $< -lpthread
 
 $(OUT)/iommufd_eventq_vmm: $(wildcard $(SRC)/samples/iommufd/*.c)
-	$(compile) -Wextra -Werror -I $(SRC)/drivers/iommu/iommufd -o $@ $^ -luring
+# The parts of it that others copy, with a test around them
+$(OUT)/sample_parts: $(HARNESS)/guest/sample_parts.c \
+	$(SRC)/samples/iommufd/eventq_vmm.c $(SRC)/samples/iommufd/eventq_ioctl.c \
+	$(SRC)/samples/iommufd/mock.c
+
+$(OUT)/iommufd_eventq_vmm $(OUT)/sample_parts:
+	$(compile) -Wextra -Werror -I $(SRC)/samples/iommufd -I $(SRC)/drivers/iommu/iommufd \
+		-o $@ $^ -luring
+
+$(OUT)/iommufd_eventq_bench: $(HARNESS)/../bench/iommufd_eventq_bench.c
+	$(compile) -Wextra -Wno-sign-compare -Werror -I $(SRC)/tools/testing/selftests/iommu -o $@ $^ -lpthread
 
 # The names of our selftests, for the harness to run.
 list:
 	@echo $(OURS) $(OURS_32:%=%_32)
 
-.PHONY: selftests sample list
+.PHONY: selftests sample benchmark list

@@ -1,14 +1,15 @@
 #!/bin/sh
 # SPDX-License-Identifier: GPL-2.0
 # Builds what runs in the guest, by programs.mk: the selftests into
-# build/out/selftests, or the sample into build/out/sample.
-# usage: programs.sh selftests|sample
+# build/out/selftests, the sample and a test of its parts into build/out/sample,
+# what measures costs into build/out/benchmark.
+# usage: programs.sh selftests|sample|benchmark
 . "$(dirname "$0")/lib.sh"
 
 out=$BUILD/out/$1
 log=$out.log
 
-state="$("$HARNESS/tree-id.sh" tree) $("$HARNESS/tree-id.sh" base) $(cat "$HARNESS"/programs.* "$HARNESS/patient.h" | sha1sum)"
+state="$("$HARNESS/tree-id.sh" tree) $("$HARNESS/tree-id.sh" base) $(cat "$HARNESS"/programs.* "$HARNESS/patient.h" "$HARNESS"/guest/*.c "$ROOT"/bench/*.c | sha1sum)"
 
 # The uapi headers of build/$1, as a program sees them.
 install_headers()
@@ -25,7 +26,7 @@ install_headers()
 [ "$state" != "$(cat "$out/stamp" 2>/dev/null)" ] || exit 0
 say "building the $1"
 install_headers tree
-[ "$1" = sample ] || install_headers base
+[ "$1" != selftests ] || install_headers base
 rm -rf "$out.new"
 mkdir -p "$out.new"
 make -f "$HARNESS/programs.mk" -s -j"$JOBS" --output-sync "$1" BASE="$BUILD/base" \

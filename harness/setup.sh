@@ -4,6 +4,7 @@
 # network and no rights, where none is. Never removes a package of the user's:
 # so gcc-multilib, which excludes every cross compiler, is not asked for: two
 # of the packages that it brings will do to build 32-bit programs.
+# usage: setup.sh [PACKAGE that is wanted besides]...
 . "$(dirname "$0")/lib.sh"
 
 packages='build-essential flex bison libelf-dev libssl-dev bc cpio
@@ -60,7 +61,7 @@ install()
 }
 
 # shellcheck disable=SC2086 # a list of words
-install $packages
+install $packages "$@"
 # The rest of what 32-bit programs need is named after the version of gcc.
 version=$(dpkg-query -W -f '${Depends}' gcc | tr ',' '\n' | sed -n 's/^ *gcc-\([0-9]*\)\>.*/\1/p')
 [ -z "$version" ] || install "lib32gcc-$version-dev"

@@ -1,10 +1,12 @@
 #!/bin/sh
 # SPDX-License-Identifier: GPL-2.0
-# Prints a word that changes when the files of build/tree or build/base do.
-# usage: tree-id.sh tree|base
+# Prints a word that changes when the files of build/tree or build/base do, or
+# those of the kernels of the benchmark.
+# usage: tree-id.sh tree|base|ours|stock
 . "$(dirname "$0")/lib.sh"
 
 case $1 in
-tree) git -C "$BUILD/tree" rev-parse 'HEAD^{tree}' ;;
+tree | ours) git -C "$BUILD/tree" rev-parse 'HEAD^{tree}' ;;
 base) sha1sum <"$BUILD/base.from" | cut -c1-40 ;;
+stock) cat "$BUILD/base.from" "$ROOT"/series/*-iommufd-selftest-iopf.patch | sha1sum | cut -c1-40 ;;
 esac

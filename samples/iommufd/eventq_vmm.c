@@ -21,8 +21,8 @@
 #define NR_BUFFERS 8
 /* A device that sends larger groups than this is not served. */
 #define BUF_LEN_MAX (1024 * 1024)
-/* A cancelled request ends at once; this is for kernels gone wrong. */
-#define CANCEL_MS 5000
+/* What is cancelled or written ends at once; this is for kernels gone wrong. */
+#define STOP_MS 5000
 
 /* The ring */
 
@@ -30,12 +30,14 @@ int vmm_ring_init(struct vmm_ring *ring)
 {
 	/*
 	 * One thread submits and waits, and completions run when it waits: no
-	 * interrupting of guest work, and the cheapest way there is.
+	 * interrupting of guest work, and the cheapest way there is. A request
+	 * that the kernel refuses does not hold up those behind it.
 	 */
 	ring->nr_groups = 0;
 	return io_uring_queue_init(RING_ENTRIES, &ring->uring,
 				   IORING_SETUP_SINGLE_ISSUER |
-				   IORING_SETUP_DEFER_TASKRUN);
+				   IORING_SETUP_DEFER_TASKRUN |
+				   IORING_SETUP_SUBMIT_ALL);
 }
 
 void vmm_ring_exit(struct vmm_ring *ring)
@@ -51,6 +53,13 @@ struct io_uring_sqe *vmm_ring_sqe(struct vmm_ring *ring)
 	if (!sqe && io_uring_submit(&ring->uring) >= 0)
 		sqe = io_uring_get_sqe(&ring->uring);
 	return sqe;
+}
+
+int vmm_ring_submit(struct vmm_ring *ring)
+{
+	int rc = io_uring_submit(&ring->uring);
+
+	return rc < 0 ? rc : 0;
 }
 
 /*
@@ -99,13 +108,16 @@ int vmm_ring_run(struct vmm_ring *ring, bool (*stop)(void *arg), void *arg,
 	for (;;) {
 		struct __kernel_timespec ts, *limit = NULL;
 		struct io_uring_cqe *cqe;
+		bool stopped;
 		int rc;
 
 		vmm_ring_dispatch(ring);
-		if (stop(arg))
-			return 0;
-		if (expired)
-			return -ETIME;
+		stopped = stop(arg);
+		if (stopped || expired) {
+			/* The caller may sleep now, or close what they use. */
+			rc = vmm_ring_submit(ring);
+			return rc || stopped ? rc : -ETIME;
+		}
 
 		if (timeout_ms >= 0) {
 			long long left = deadline - now_ms();
@@ -117,7 +129,8 @@ int vmm_ring_run(struct vmm_ring *ring, bool (*stop)(void *arg), void *arg,
 		}
 		rc = io_uring_submit_and_wait_timeout(&ring->uring, &cqe, 1,
 						      limit, NULL);
-		if (rc < 0 && rc != -EINTR && rc != -ETIME)
+		/* -EAGAIN: short of memory, all requests are still there. */
+		if (rc < 0 && rc != -EINTR && rc != -ETIME && rc != -EAGAIN)
 			return rc;
 	}
 }
@@ -350,17 +363,13 @@ static void vmm_reader_exit(struct vmm_reader *reader)
 
 int vmm_reader_arm(struct vmm_reader *reader)
 {
-	int rc;
+	int rc = 0;
 
-	if (reader->request != VMM_REQ_NONE)
-		return 0;
 	reader->stopping = false;
 	reader->error = 0;
-	rc = vmm_reader_next(reader);
-	if (rc)
-		return rc;
-	rc = io_uring_submit(&reader->ring->uring);
-	return rc < 0 ? rc : 0;
+	if (reader->request == VMM_REQ_NONE)
+		rc = vmm_reader_next(reader);
+	return rc ? rc : vmm_ring_submit(reader->ring);
 }
 
 static bool vmm_reader_idle(void *arg)
@@ -391,7 +400,7 @@ int vmm_reader_disarm(struct vmm_reader *reader)
 		return -EBUSY;
 	io_uring_prep_cancel(sqe, &reader->op, 0);
 	io_uring_sqe_set_data(sqe, &cancel_op);
-	return vmm_ring_run(reader->ring, vmm_reader_idle, reader, CANCEL_MS);
+	return vmm_ring_run(reader->ring, vmm_reader_idle, reader, STOP_MS);
 }
 
 /* Fault queues */
@@ -433,6 +442,13 @@ static bool vmm_faults_next_batch(struct vmm_faults *faults)
 	return faults->nr_sending;
 }
 
+static bool vmm_faults_to_write(struct vmm_faults *faults)
+{
+	faults->writing = faults->nr_sent < faults->nr_sending ||
+			  vmm_faults_next_batch(faults);
+	return faults->writing;
+}
+
 /*
  * A short write stops at the entry the kernel refused, so the next one starts
  * with that and fails as a whole: then it is stale, and is left out. Returns
@@ -447,12 +463,12 @@ static bool vmm_faults_wrote(struct vmm_faults *faults, ssize_t res)
 		faults->nr_sent++;
 		faults->stale++;
 	} else if (res != -EINTR) {
+		/* What is left goes out with the next flush. */
 		faults->reader.error = res ? res : -EIO;
-		faults->nr_sending = 0;
+		faults->writing = false;
 		return false;
 	}
-	return faults->nr_sent < faults->nr_sending ||
-	       vmm_faults_next_batch(faults);
+	return vmm_faults_to_write(faults);
 }
 
 static size_t vmm_faults_unsent_len(const struct vmm_faults *faults)
@@ -505,7 +521,7 @@ static void vmm_faults_write_done(struct vmm_op *op, int res, __u32 flags)
 /* One WRITE at a time, and all answers given meanwhile in the next. */
 void vmm_faults_flush(struct vmm_faults *faults)
 {
-	if (!faults->nr_sending && vmm_faults_next_batch(faults))
+	if (!faults->writing && vmm_faults_to_write(faults))
 		vmm_faults_send(faults);
 }
 
@@ -532,6 +548,26 @@ bool vmm_faults_sent(void *arg)
 	struct vmm_faults *faults = arg;
 
 	return !faults->nr_sending && !faults->nr_filling;
+}
+
+static bool vmm_faults_idle(void *arg)
+{
+	struct vmm_faults *faults = arg;
+
+	return !faults->writing;
+}
+
+int vmm_faults_stop(struct vmm_faults *faults)
+{
+	int rc = vmm_reader_disarm(&faults->reader);
+
+	if (rc)
+		return rc;
+	vmm_faults_flush(faults);
+	if (vmm_faults_idle(faults))
+		return 0;
+	return vmm_ring_run(faults->reader.ring, vmm_faults_idle, faults,
+			    STOP_MS);
 }
 
 int vmm_faults_init(struct vmm_faults *faults, struct vmm_ring *ring, int fd,

@@ -12,7 +12,7 @@
  *	faults.group = ...;	calls vmm_faults_answer()
  *	vmm_reader_arm(&faults.reader);
  *	vmm_ring_run(&ring, ...);
- *	vmm_reader_disarm(&faults.reader);
+ *	vmm_faults_stop(&faults);
  *	close(fd);		the last close: what is open gets INVALID
  *	vmm_faults_exit(&faults);
  *	vmm_ring_exit(&ring);
@@ -52,6 +52,8 @@ void vmm_ring_exit(struct vmm_ring *ring);
  * the last thing; vmm_ring_run() submits it.
  */
 struct io_uring_sqe *vmm_ring_sqe(struct vmm_ring *ring);
+/* For what cannot wait for vmm_ring_run() */
+int vmm_ring_submit(struct vmm_ring *ring);
 
 #define VMM_NO_TIMEOUT (-1)
 
@@ -60,7 +62,7 @@ struct io_uring_sqe *vmm_ring_sqe(struct vmm_ring *ring);
  * Returns 0, or -ETIME when that took longer than @timeout_ms, or another
  * negative errno of the ring. A VMM with a loop of its own polls uring.ring_fd
  * for POLLIN, and then calls this with a timeout of 0, and so it does after
- * giving answers.
+ * giving answers. All that was prepared is submitted when this returns.
  */
 int vmm_ring_run(struct vmm_ring *ring, bool (*stop)(void *arg), void *arg,
 		 int timeout_ms);
@@ -121,11 +123,12 @@ int vmm_reader_disarm(struct vmm_reader *reader);
 struct vmm_faults {
 	struct vmm_reader reader;
 	struct vmm_op write_op;
-	/* Answers not yet sent, and those of the WRITE in flight */
+	/* Answers not yet sent, and those being sent, by a WRITE if @writing */
 	struct iommu_hwpt_page_response *filling, *sending;
 	size_t nr_filling, max_filling;
 	size_t nr_sending, max_sending;
 	size_t nr_sent;		/* of nr_sending, done */
+	bool writing;
 	unsigned long answered;
 	unsigned long stale;	/* answered by a detach before us */
 	void *arg;
@@ -136,7 +139,12 @@ struct vmm_faults {
 
 int vmm_faults_init(struct vmm_faults *faults, struct vmm_ring *ring, int fd,
 		    enum vmm_transport transport);
-/* The reader must be disarmed and all answers sent. The fd is the caller's. */
+/*
+ * Disarm the reader, and send the answers given so far. If that failed there is
+ * reader.error.
+ */
+int vmm_faults_stop(struct vmm_faults *faults);
+/* After vmm_faults_stop() returned 0. The fd is the caller's. */
 void vmm_faults_exit(struct vmm_faults *faults);
 /*
  * Add an answer to the batch; it goes out with vmm_faults_flush(). Takes memory

@@ -184,7 +184,7 @@ static bool parse_number(int option, const char *text, unsigned long min,
 	char wanted[64], *end = NULL;
 
 	errno = 0;
-	*value = strtoul(text, &end, 0);
+	*value = strtoul(text, &end, 10);
 	if (isdigit((unsigned char)*text) && !*end && !errno &&
 	    *value >= min && *value <= max)
 		return true;
@@ -303,6 +303,13 @@ static bool parse(int argc, char **argv, struct options *options,
 
 /* What there is */
 
+/* @otherwise, unless it is something else that is missing. */
+static const char *advice(int error, const char *otherwise)
+{
+	return error == EMFILE || error == ENFILE || error == ENOMEM ?
+	       "free some memory or file descriptors" : otherwise;
+}
+
 static int get_iommufd(struct options *options, bool inherited)
 {
 	int rc;
@@ -321,7 +328,8 @@ static int get_iommufd(struct options *options, bool inherited)
 	if (errno == EACCES || errno == EPERM)
 		return complain("run as root or as a user who may open it",
 				"no permission for /dev/iommu");
-	return complain("use a kernel with CONFIG_IOMMUFD, or modprobe iommufd",
+	return complain(advice(errno,
+			       "use a kernel with CONFIG_IOMMUFD, or modprobe iommufd"),
 			"cannot open /dev/iommu: %s", strerror(errno));
 }
 
@@ -334,7 +342,8 @@ static int get_ring(struct vmm_ring *ring)
 	if (rc == -EPERM)
 		return complain("set the sysctl kernel.io_uring_disabled to 0",
 				"io_uring is forbidden");
-	return complain("use Linux 6.1 or newer with CONFIG_IO_URING",
+	return complain(advice(-rc,
+			       "use Linux 6.1 or newer with CONFIG_IO_URING"),
 			"cannot make an io_uring: %s", strerror(-rc));
 }
 

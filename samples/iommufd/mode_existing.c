@@ -157,16 +157,16 @@ static int serve_viommu(const struct options *options, struct server *server,
  * Attaching the device to its address space again answers the faults that are
  * left, on every kernel; with the last close older ones leave it waiting.
  */
-static void undo(const struct options *options, const struct made *made)
+static int undo(const struct options *options, const struct made *made)
 {
-	int rc = 0;
+	int status = EXIT_OK, rc = 0;
 
 	if (made->attached)
 		rc = attach(options, options->ioas);
 	if (rc)
-		complain("attach it to another page table",
-			 "device %u stays attached to page table %u: %s",
-			 options->device, made->hwpt, strerror(-rc));
+		status = complain("attach it to another page table",
+				  "device %u stays attached to page table %u: %s",
+				  options->device, made->hwpt, strerror(-rc));
 	else if (made->has_hwpt)
 		rc = iommufd_destroy(options->iommu, made->hwpt);
 	if (rc == -EBUSY && !made->attached)
@@ -176,6 +176,7 @@ static void undo(const struct options *options, const struct made *made)
 		queue_free(options->iommu, &made->faults);
 	if (made->has_vevents)
 		queue_free(options->iommu, &made->vevents);
+	return status;
 }
 
 int mode_existing(const struct options *options, struct vmm_ring *ring,
@@ -202,6 +203,6 @@ int mode_existing(const struct options *options, struct vmm_ring *ring,
 	if (!status)
 		status = server_run(&server);
 	server_end(&server);
-	undo(options, &made);
-	return status;
+	rc = undo(options, &made);
+	return status ? status : rc;
 }

@@ -57,15 +57,13 @@ static int raiser_wait(struct raiser *raiser, unsigned int ms)
 		.tv_sec = ms / 1000,
 		.tv_nsec = ms % 1000 * 1000000L,
 	};
-	int rc;
 
 	if (!sqe)
 		return -EBUSY;
 	io_uring_prep_timeout(sqe, &ts, 0, 0);
 	io_uring_sqe_set_data(sqe, &raiser->op);
 	/* At once, because of ts */
-	rc = io_uring_submit(&raiser->server->ring->uring);
-	return rc < 0 ? rc : 0;
+	return vmm_ring_submit(raiser->server->ring);
 }
 
 static bool raiser_is_done(const struct raiser *raiser)
@@ -224,6 +222,8 @@ int mode_mock_setup(const struct options *options)
 
 	if (status)
 		return status;
+	/* If our parent ignored it, we would not hear of the child's end. */
+	signal(SIGCHLD, SIG_DFL);
 	sigemptyset(&set);
 	sigaddset(&set, SIGCHLD);
 	sigaddset(&set, SIGINT);

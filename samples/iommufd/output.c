@@ -93,9 +93,14 @@ int complain(const char *advice, const char *fmt, ...)
 	return EXIT_MISSING;
 }
 
+bool output_failed(void)
+{
+	return ferror(stdout);
+}
+
 int output_end(int status)
 {
-	if (!fflush(stdout) && !ferror(stdout))
+	if (!fflush(stdout) && !output_failed())
 		return status;
 	return complain("give it somewhere to write to",
 			"cannot write all to standard output");

@@ -27,6 +27,9 @@ void record_end(void);
 /* On stderr: what is wrong, and what to do. Returns EXIT_MISSING. */
 int complain(const char *advice, const char *fmt, ...) __printf(2, 3);
 
+/* Not all of it could be written so far. */
+bool output_failed(void);
+
 /* @status, or EXIT_MISSING if not all output could be written. */
 int output_end(int status);
 

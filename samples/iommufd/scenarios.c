@@ -96,8 +96,8 @@ static void fault_group(void *arg, const struct iommu_hwpt_pgfault *fault,
 	    nr, nr > 1 ? "s" : "", (unsigned long long)fault->addr);
 	if (code == NO_ANSWER_YET)
 		saw(demo->result, ", left open");
-	else
-		vmm_faults_answer(&demo->faults, fault->cookie, code);
+	else if (vmm_faults_answer(&demo->faults, fault->cookie, code))
+		demo->strange = true;
 }
 
 static void vevent(void *arg, __u32 sequence, const void *data)
@@ -212,7 +212,8 @@ static void close_queue(struct queue *queue)
 
 static void demo_end(struct demo *demo)
 {
-	if (disarm(demo, &demo->faults.reader) &&
+	if (!failed(demo->result, "taking the faults' read back",
+		    vmm_faults_stop(&demo->faults)) &&
 	    disarm(demo, &demo->vevents.reader)) {
 		vmm_faults_exit(&demo->faults);
 		vmm_vevents_exit(&demo->vevents);

@@ -15,9 +15,6 @@
 #include "output.h"
 #include "serve.h"
 
-/* An answer never waits; this is for kernels gone wrong. */
-#define ANSWERS_MS 5000
-
 static const struct vevent_type vevent_types[] = {
 	/* An event record of the SMMU, which goes to the guest as it is. */
 	{ "smmuv3", IOMMU_VEVENTQ_TYPE_ARM_SMMUV3,
@@ -160,6 +157,8 @@ int server_start(struct server *server)
 	sigset_t set;
 
 	server->signal_fd = -1;
+	/* A reader of our output that leaves is to end us as a signal does. */
+	signal(SIGPIPE, SIG_IGN);
 	sigemptyset(&set);
 	sigaddset(&set, SIGINT);
 	sigaddset(&set, SIGTERM);
@@ -175,7 +174,7 @@ int server_start(struct server *server)
 static bool server_failed(const struct server *server)
 {
 	return server->error || server->faults.reader.error ||
-	       server->vevents.reader.error;
+	       server->vevents.reader.error || output_failed();
 }
 
 static bool server_stops(void *arg)
@@ -222,20 +221,17 @@ int server_add_vevents(struct server *server, int fd,
 }
 
 /*
- * Answers that were given go out. A group that nobody has read is answered by
- * the last close of the queue, or by detaching the device.
+ * A group that nobody has read is answered by the last close of the queue, or
+ * by detaching the device.
  */
 static int server_disarm(struct server *server)
 {
 	int rc = 0;
 
 	if (server->has_faults)
-		rc = vmm_reader_disarm(&server->faults.reader);
+		rc = vmm_faults_stop(&server->faults);
 	if (!rc && server->has_vevents)
 		rc = vmm_reader_disarm(&server->vevents.reader);
-	if (!rc && !server_failed(server))
-		rc = vmm_ring_run(server->ring, vmm_faults_sent,
-				  &server->faults, ANSWERS_MS);
 	return rc;
 }
 
@@ -265,28 +261,28 @@ static void server_summary(const struct server *server)
 
 static int server_complain(const struct server *server)
 {
-	int rc = server->faults.reader.error;
-
-	if (rc == -EMSGSIZE)
+	if (server->faults.reader.error == -EMSGSIZE)
 		return complain("see BUF_LEN_MAX in eventq_vmm.c",
 				"a group is larger than the largest buffer");
-	if (!rc)
-		rc = server->vevents.reader.error;
-	if (rc)
-		return complain("see the program's output for what was served",
-				"cannot read or answer the queue: %s",
-				strerror(-rc));
+	/* Output that failed is told of by output_end(). */
+	if (!server->error)
+		return EXIT_MISSING;
 	return complain("see the program's output for what was served",
 			"%s: %s", server->failed, strerror(-server->error));
 }
 
 int server_run(struct server *server)
 {
+	int rc;
+
 	server_fail(server, "serving through io_uring",
 		    vmm_ring_run(server->ring, server_stops, server,
 				 VMM_NO_TIMEOUT));
-	server_fail(server, "taking back what io_uring does",
-		    server_disarm(server));
+	rc = server_disarm(server);
+	server_fail(server, "reading or answering faults",
+		    server->faults.reader.error);
+	server_fail(server, "reading events", server->vevents.reader.error);
+	server_fail(server, "taking back what io_uring does", rc);
 	server_summary(server);
 	return server_failed(server) ? server_complain(server) : EXIT_OK;
 }
@@ -300,6 +296,7 @@ void server_end(struct server *server)
 		if (server->has_vevents)
 			vmm_vevents_exit(&server->vevents);
 	}
+	/* The poll for it ends with the ring, which nobody runs any more. */
 	if (server->signal_fd >= 0)
 		close(server->signal_fd);
 }

@@ -1,0 +1,234 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: GPL-2.0
+"""Boots the two kernels of the benchmark under a clock that counts instructions,
+compares what they need with each other and with budgets.list, and tells: table,
+build/bench.txt, build/bench.json, build/bench.svg, with README=1 README.md. Ends
+with 1 if a budget is missed or a second run does not show the same.
+
+usage: bench.py
+"""
+import json
+import os
+import re
+import subprocess
+import sys
+import time
+from collections import namedtuple
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent.parent
+BUILD = Path(os.environ.get("EVENTQ_BUILD") or ROOT / "build")
+LOGS = BUILD / "out" / "log"
+PROGRAM = "iommufd_eventq_bench"
+KERNELS = ("stock", "ours")
+# What runs in a boot of its own: the memory of a process that has used none
+# before, a second time what repeats to the instruction, and what needs two CPUs.
+BOOTS = {
+    "main": (1, (("memory",), ("floors", "viommu", "fault", "uring", "growth", "life"))),
+    "again": (1, (("viommu", "fault"),)),
+    "smp": (2, (("smp",),)),
+}
+SECONDS = 600
+SIZES = (1, 64, 4096, 65536)
+FLAT = 1.05
+REPEATS = 0.01
+
+Row = namedtuple("Row", "name budget text stock ours ok")
+
+
+class Failure(Exception):
+    """One line for the user."""
+
+
+def say(text):
+    start = int(os.environ.get("EVENTQ_START") or time.time())
+    print(f"[{int(time.time()) - start:4d} s] {text}", flush=True)
+
+
+# ---- measuring
+
+def boot(kernel, name):
+    """Results of one boot, by name; None for what never came."""
+    cpus, runs = BOOTS[name]
+    log = LOGS / f"{kernel}-bench-{name}.log"
+    job = "+".join(",".join((PROGRAM, *sections)) for sections in runs)
+    done = subprocess.run([ROOT / "harness/boot.sh", kernel, "bench", job, log, str(SECONDS)],
+                          env={**os.environ, "CPUS": str(cpus)}, stderr=subprocess.PIPE,
+                          text=True, errors="replace", check=False)
+    text = log.read_text(errors="replace").replace("\r", "") if log.exists() else ""
+    errors = re.findall(r"^error: .*|^.*(?:WARNING|BUG|Oops).*", text, re.M)
+    if done.returncode or errors:
+        raise Failure(f"the {kernel} kernel: {(errors or done.stderr.strip().splitlines())[-1]} "
+                      f"(see {log})")
+    found = re.findall(r"^bench (\S+) (\S+)$", text, re.M)
+    return {n: None if v == "never" else float(v) for n, v in found}
+
+
+def measure():
+    LOGS.mkdir(parents=True, exist_ok=True)
+    with ThreadPoolExecutor(os.cpu_count() or 1) as pool:
+        # The longest first
+        running = {(k, b): pool.submit(boot, k, b) for b in BOOTS for k in KERNELS}
+        return {key: result.result() for key, result in running.items()}
+
+
+def differences(first, again):
+    """Names whose value in a second boot is another one."""
+    return [n for n, v in again.items()
+            if abs(v - first[n]) > REPEATS * max(abs(first[n]), 1)]
+
+
+# ---- judging
+
+def budgets():
+    """Lines `name budget text` of budgets.list."""
+    lines = (ROOT / "bench/budgets.list").read_text().splitlines()
+    return [line.split(None, 2) for line in lines if line.strip() and line[0] != "#"]
+
+
+def value(results, name):
+    if name not in results:
+        raise Failure(f"the benchmark did not print {name}")
+    return results[name]
+
+
+def single(name, budget, text, stock, ours):
+    a, b = value(stock, name), value(ours, name)
+    ok = budget == "-" or (b is not None and b <= float(budget))
+    return Row(name, budget, text, (a,), (b,), ok)
+
+
+def series(name, budget, text, stock, ours):
+    a, b = ([value(r, f"{name}{n}") for n in SIZES] for r in (stock, ours))
+    return Row(name, budget, text, a, b, budget == "-" or b[-1] <= FLAT * b[0])
+
+
+def judge(stock, ours):
+    return [(series if name.endswith("-at-") else single)(name, budget, text, stock, ours)
+            for name, budget, text in budgets()]
+
+
+# ---- telling
+
+def number(x):
+    if x is None:
+        return "never"
+    return f"{x:.0f}" if x >= 100 or x == int(x) else f"{x:.1f}"
+
+
+def ratio(row):
+    a, b = row.stock[0], row.ours[0]
+    return f"{b / a:.2f}" if a and b is not None and "bytes" not in row.text else "-"
+
+
+def grid(head, lines):
+    """Markdown, which is a table as plain text, too."""
+    widths = [max(len(x[i]) for x in [head, *lines]) for i in range(len(head))]
+    left = [x.ljust(widths[0]) if i == 0 else x for i, x in enumerate(head)]
+
+    def line(cells):
+        return "| " + " | ".join(c.ljust(w) if i == 0 else c.rjust(w)
+                                 for i, (c, w) in enumerate(zip(cells, widths))) + " |"
+    rule = "|" + "|".join("-" * (w + 1) + ("-" if i == 0 else ":")
+                          for i, w in enumerate(widths)) + "|"
+    return [line(left), rule, *map(line, lines)]
+
+
+def verdict(row):
+    return "" if row.ok else " MISSED"
+
+
+def tables(rows):
+    plain = [r for r in rows if len(r.stock) == 1]
+    judged = [r for r in plain if r.budget != "-"]
+    floors = [r for r in plain if r.budget == "-"]
+    grown = [r for r in rows if len(r.stock) > 1]
+    return "\n".join([
+        *grid(("operation", "stock", "ours", "ratio", "budget"),
+              [(r.text, number(r.stock[0]), number(r.ours[0]), ratio(r),
+                r.budget + verdict(r)) for r in judged]),
+        "",
+        *grid(("for comparison, on the same kernels", "stock", "ours"),
+              [(r.text, number(r.stock[0]), number(r.ours[0])) for r in floors]),
+        "",
+        *grid(("growth with N", "kernel", *(f"N = {n}" for n in SIZES), "budget"),
+              [(r.text if k == "stock" else "", k, *map(number, v),
+                "" if k == "stock" else r.budget + verdict(r))
+               for r in grown for k, v in (("stock", r.stock), ("ours", r.ours))]),
+    ]) + "\n"
+
+
+def git(*args, top=ROOT):
+    done = subprocess.run(["git", "-C", str(top), *args], capture_output=True, text=True,
+                          check=False)
+    return done.stdout.strip() or "unknown"
+
+
+def write_json(rows, moved):
+    """For programs: each row by its name."""
+    text = json.dumps({
+        "base": (BUILD / "base.from").read_text().strip(),
+        "tree": git("rev-parse", "HEAD^{tree}", top=BUILD / "tree"),
+        "unit": "instructions of the guest, median",
+        "moved_between_two_runs": moved,
+        "rows": {r.name: {"text": r.text, "budget": r.budget, "met": r.ok,
+                          "stock": list(r.stock), "ours": list(r.ours),
+                          **({"at": SIZES} if len(r.stock) > 1 else {})} for r in rows},
+    }, indent=1)
+    (BUILD / "bench.json").write_text(text + "\n")
+
+
+def draw(rows):
+    """Bars for what both kernels can do, by gnuplot."""
+    bars = [r for r in rows if len(r.stock) == 1 and r.budget != "-"
+            and None not in (r.stock[0], r.ours[0]) and min(r.stock[0], r.ours[0]) > 0]
+    data = "".join(f'"{r.text}" {r.stock[0]} {r.ours[0]}\n' for r in bars)
+    (BUILD / "bench.dat").write_text(data)
+    done = subprocess.run(["gnuplot", str(ROOT / "bench/bars.gnuplot")], cwd=BUILD, check=False,
+                          capture_output=True, text=True)
+    if done.returncode:
+        raise Failure(f"gnuplot: {(done.stderr.strip().splitlines() or ['failed'])[-1]}")
+
+
+def update_readme(text):
+    readme = ROOT / "README.md"
+    old = readme.read_text()
+    new, n = re.subn(r"(<!-- make bench README=1 -->\n).*?(<!-- end -->)",
+                     lambda m: m[1] + text + m[2], old, flags=re.S)
+    if n != 1:
+        raise Failure("README.md has no place for the table")
+    readme.write_text(new)
+
+
+def tell(rows, moved):
+    text = tables(rows)
+    print(text)
+    (BUILD / "bench.txt").write_text(text)
+    write_json(rows, moved)
+    draw(rows)
+    if os.environ.get("README"):
+        update_readme(text)
+
+
+def main():
+    say("counting instructions, stock and ours")
+    try:
+        results = measure()
+        moved = {k: differences(results[k, "main"], results[k, "again"]) for k in KERNELS}
+        rows = judge(*({**results[k, "main"], **results[k, "smp"]} for k in KERNELS))
+        tell(rows, moved)
+    except Failure as problem:
+        sys.exit(f"error: {problem}")
+    missed = [r.text for r in rows if not r.ok]
+    unsteady = [f"{k} {n}" for k, names in moved.items() for n in names]
+    for what, names in (("budget missed", missed), ("not the same in a second run", unsteady)):
+        for name in names:
+            print(f"{what}: {name}")
+    met = sum(r.budget != "-" and r.ok for r in rows)
+    say(f"{met} budgets met, {len(missed)} missed; build/bench.txt, bench.json, bench.svg")
+    return 1 if missed or unsteady else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
