@@ -7,10 +7,11 @@
  * and the abuse of buffers have files of their own.
  */
 #define _GNU_SOURCE
+#include <dirent.h>
+#include <limits.h>
 #include <linux/aio_abi.h>
 #include <signal.h>
 #include <sys/epoll.h>
-#include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/wait.h>
 
@@ -47,44 +48,8 @@ static void queue_close(struct queue *q)
 }
 
 /*
- * Calls that wait, in threads and in children
+ * Signals for calls that wait
  */
-
-static bool ended(struct eq_job *job)
-{
-	int value = 0;
-
-	sem_getvalue(&job->finished, &value);
-	return value;
-}
-
-/* See the call sleep; false if it has returned instead. */
-static bool waits(struct eq_job *job)
-{
-	unsigned int ms;
-
-	for (ms = 0; ms < DEADLINE_MS && !ended(job); ms++) {
-		if (eq_task_state(job->tid) == 'S')
-			return true;
-		usleep(1000);
-	}
-	return false;
-}
-
-static long result(struct eq_job *job)
-{
-	return eq_job_end(job, DEADLINE_MS) ? job->ret : -ETIME;
-}
-
-/* Children must not outlive a test that fails. */
-static pid_t fork_child(void)
-{
-	pid_t pid = fork();
-
-	if (!pid)
-		prctl(PR_SET_PDEATHSIG, SIGKILL);
-	return pid;
-}
 
 static int nr_signals;
 
@@ -228,7 +193,7 @@ static bool start(struct reader *r, struct queue *q, long (*read)(void *arg),
 /* Start to wait for a record, with room for one. */
 static bool start_waiting(struct reader *r, struct queue *q)
 {
-	return start(r, q, eq_job_read, q->len) && waits(&r->job);
+	return start(r, q, eq_job_read, q->len) && eq_job_sleeps(&r->job);
 }
 
 /*
@@ -375,7 +340,7 @@ TEST_F(alloc, destroy_is_busy_while_a_child_has_it)
 				     IOMMU_VEVENTQ_TYPE_SELFTEST, 0, DEPTH,
 				     &q[1]));
 	ASSERT_EQ(0, pipe(pipefd));
-	pid = fork_child();
+	pid = eq_fork();
 	if (!pid)
 		_exit(read(pipefd[0], &byte, 1) == 1 ? 0 : 1);
 	for (i = 0; i < 2; i++) {
@@ -472,6 +437,37 @@ TEST_F(alloc, vevent_unknown_type)
 		}
 }
 
+/* What no program may ask for, as ever */
+TEST_F(alloc, vevent_bad_arguments)
+{
+	struct world *w = &self->w;
+	const __u32 no_viommu[] = {
+		0, 1 << 24, w->ioas, w->dev[0].dev_id,
+	};
+	struct iommu_veventq_alloc cmd = {
+		.size = sizeof(cmd),
+		.viommu_id = w->viommu,
+		.type = IOMMU_VEVENTQ_TYPE_SELFTEST,
+		.veventq_depth = DEPTH,
+		.__reserved = 1,
+	};
+	int fd = lowest_free_fd();
+	size_t i;
+
+	ASSERT_EQ(-EOPNOTSUPP, eq_call(w->iommu, IOMMU_VEVENTQ_ALLOC, &cmd));
+	cmd.__reserved = 0;
+	for (i = 0; i < ARRAY_SIZE(no_viommu); i++) {
+		cmd.viommu_id = no_viommu[i];
+		ASSERT_EQ(-ENOENT,
+			  eq_call(w->iommu, IOMMU_VEVENTQ_ALLOC, &cmd)) {
+			TH_LOG("object %u", no_viommu[i]);
+		}
+	}
+	cmd.viommu_id = w->viommu;
+	ASSERT_EQ(0, eq_call(w->iommu, IOMMU_VEVENTQ_ALLOC, &cmd));
+	ASSERT_EQ(fd, cmd.out_veventq_fd);
+}
+
 TEST_F(alloc, vevent_one_queue_per_type)
 {
 	struct eq_queue q, other;
@@ -490,6 +486,27 @@ TEST_F(alloc, vevent_one_queue_per_type)
 	ASSERT_EQ(0, eq_vevent_queue(self->w.iommu, self->w.viommu,
 				     IOMMU_VEVENTQ_TYPE_SELFTEST, 0, DEPTH,
 				     &q));
+}
+
+/* Its queue needs it, open or not; what was refused leaves no claim to it. */
+TEST_F(alloc, vevent_queue_keeps_its_viommu)
+{
+	struct world *w = &self->w;
+	struct eq_queue q, other;
+	__u32 viommu;
+
+	ASSERT_EQ(0, eq_viommu(w->iommu, w->ioas, &w->dev[1], &viommu));
+	ASSERT_EQ(0, eq_vevent_queue(w->iommu, viommu,
+				     IOMMU_VEVENTQ_TYPE_SELFTEST, 0, DEPTH,
+				     &q));
+	ASSERT_EQ(-EEXIST, eq_vevent_queue(w->iommu, viommu,
+					   IOMMU_VEVENTQ_TYPE_SELFTEST, 0,
+					   DEPTH, &other));
+	ASSERT_EQ(-EBUSY, eq_destroy(w->iommu, viommu));
+	ASSERT_EQ(0, close(q.fd));
+	ASSERT_EQ(-EBUSY, eq_destroy(w->iommu, viommu));
+	ASSERT_EQ(0, eq_destroy(w->iommu, q.id));
+	ASSERT_EQ(0, eq_destroy(w->iommu, viommu));
 }
 
 /* The ioctl's result cannot be written: nothing may be left behind. */
@@ -598,14 +615,14 @@ static void check_empty(struct __test_metadata *_metadata, struct queue *q,
 
 	ASSERT_TRUE(start(&r, q, read, sizeof(r.buf)));
 	if (expected == WAITS) {
-		ASSERT_TRUE(waits(&r.job));
+		ASSERT_TRUE(eq_job_sleeps(&r.job));
 		ASSERT_EQ(0, add(q));
 	} else {
-		ASSERT_EQ(expected, result(&r.job));
+		ASSERT_EQ(expected, eq_job_result(&r.job));
 		ASSERT_EQ(0, add(q));
 		ASSERT_TRUE(start(&r, q, read, sizeof(r.buf)));
 	}
-	ASSERT_EQ(q->len, result(&r.job));
+	ASSERT_EQ(q->len, eq_job_result(&r.job));
 	ASSERT_EQ(0, number(q, r.buf));
 	ASSERT_EQ(-ENODATA, take(q));
 }
@@ -875,6 +892,8 @@ FIXTURE_SETUP(order)
 {
 	if (no_mock())
 		SKIP(return, NO_MOCK);
+	if (variant->flags && !wait_flag_known())
+		SKIP(return, NO_FLAG);
 }
 
 FIXTURE_TEARDOWN(order)
@@ -884,8 +903,6 @@ FIXTURE_TEARDOWN(order)
 
 TEST_F(order, fault)
 {
-	if (variant->flags && !wait_flag_known())
-		SKIP(return, NO_FLAG);
 	ASSERT_EQ(0, queue_open(&self->q, false, variant->flags, DEPTH));
 	ASSERT_EQ(0, set_nonblock(self->q.w.queue.fd, variant->nonblock));
 	check_empty(_metadata, &self->q, variant->read, variant->expected);
@@ -893,8 +910,6 @@ TEST_F(order, fault)
 
 TEST_F(order, vevent)
 {
-	if (variant->flags && !wait_flag_known())
-		SKIP(return, NO_FLAG);
 	ASSERT_EQ(0, queue_open(&self->q, true, variant->flags, DEPTH));
 	ASSERT_EQ(0, set_nonblock(self->q.w.queue.fd, variant->nonblock));
 	check_empty(_metadata, &self->q, variant->read, variant->expected);
@@ -946,7 +961,7 @@ TEST_F(waiting, signal_ends_read)
 	ASSERT_TRUE(handle_signal(SIGUSR1, 0));
 	ASSERT_TRUE(start_waiting(&r, &self->q));
 	ASSERT_EQ(0, pthread_kill(r.job.thread, SIGUSR1));
-	ASSERT_EQ(-EINTR, result(&r.job));
+	ASSERT_EQ(-EINTR, eq_job_result(&r.job));
 	ASSERT_EQ(1, nr_signals);
 	/* It takes nothing with it. */
 	ASSERT_EQ(0, add(&self->q));
@@ -961,9 +976,9 @@ TEST_F(waiting, signal_restarts_read)
 	ASSERT_TRUE(start_waiting(&r, &self->q));
 	ASSERT_EQ(0, pthread_kill(r.job.thread, SIGUSR1));
 	ASSERT_TRUE(signal_handled());
-	ASSERT_TRUE(waits(&r.job));
+	ASSERT_TRUE(eq_job_sleeps(&r.job));
 	ASSERT_EQ(0, add(&self->q));
-	ASSERT_EQ(self->q.len, result(&r.job));
+	ASSERT_EQ(self->q.len, eq_job_result(&r.job));
 	ASSERT_EQ(0, number(&self->q, r.buf));
 	ASSERT_EQ(-ENODATA, take(&self->q));
 }
@@ -985,7 +1000,7 @@ TEST_F(waiting, signal_during_copy)
 	ASSERT_TRUE(eq_stall_hit(&stall));
 	ASSERT_EQ(0, pthread_kill(job.thread, SIGUSR1));
 	ASSERT_EQ(0, eq_stall_fill(&stall, NULL, 0));
-	ASSERT_EQ(self->q.len, result(&job));
+	ASSERT_EQ(self->q.len, eq_job_result(&job));
 	ASSERT_TRUE(signal_handled());
 	ASSERT_EQ(0, number(&self->q, stall.page));
 	ASSERT_EQ(-ENODATA, take(&self->q));
@@ -1006,7 +1021,7 @@ TEST_F(waiting, signal_and_record)
 		ASSERT_EQ(0, pthread_kill(r.job.thread, SIGUSR1));
 		if (!(i % 2))
 			ASSERT_EQ(0, add(&self->q));
-		ret = result(&r.job);
+		ret = eq_job_result(&r.job);
 		if (ret == -EINTR) {
 			ASSERT_EQ(i, take(&self->q));
 		} else {
@@ -1029,7 +1044,7 @@ static int child_of_read(struct queue *q)
 
 TEST_F(waiting, child_reads)
 {
-	pid_t pid = fork_child();
+	pid_t pid = eq_fork();
 
 	if (!pid)
 		_exit(child_of_read(&self->q));
@@ -1048,7 +1063,7 @@ TEST_F(waiting, kill_ends_read)
 	int status;
 	pid_t pid;
 
-	pid = fork_child();
+	pid = eq_fork();
 	if (!pid)
 		_exit(child_of_read(&self->q));
 	ASSERT_TRUE(eq_child_waits(pid));
@@ -1058,9 +1073,9 @@ TEST_F(waiting, kill_ends_read)
 	ASSERT_TRUE(WIFSIGNALED(status));
 	ASSERT_EQ(SIGKILL, WTERMSIG(status));
 	/* Another one waits on. */
-	ASSERT_TRUE(waits(&r.job));
+	ASSERT_TRUE(eq_job_sleeps(&r.job));
 	ASSERT_EQ(0, add_many(&self->q, 2));
-	ASSERT_EQ(self->q.len, result(&r.job));
+	ASSERT_EQ(self->q.len, eq_job_result(&r.job));
 	ASSERT_EQ(0, number(&self->q, r.buf));
 	ASSERT_EQ(1, take(&self->q));
 	ASSERT_EQ(0, close(self->q.w.queue.fd));
@@ -1071,7 +1086,7 @@ TEST_F(waiting, kill_ends_read)
 /* Stopping a program is not a signal that it sees. */
 TEST_F(waiting, stop_and_continue)
 {
-	pid_t pid = fork_child();
+	pid_t pid = eq_fork();
 	int status;
 
 	if (!pid)
@@ -1087,6 +1102,21 @@ TEST_F(waiting, stop_and_continue)
 	ASSERT_EQ(-ENODATA, take(&self->q));
 }
 
+/* Which of two calls returns first, or -1 if none does. */
+static int first_to_end(struct reader *r)
+{
+	unsigned int ms;
+	int i;
+
+	for (ms = 0; ms < DEADLINE_MS; ms++) {
+		for (i = 0; i < 2; i++)
+			if (eq_job_ended(&r[i].job))
+				return i;
+		usleep(1000);
+	}
+	return -1;
+}
+
 TEST_F(waiting, two_readers_one_record)
 {
 	struct reader r[2];
@@ -1095,15 +1125,14 @@ TEST_F(waiting, two_readers_one_record)
 	for (i = 0; i < 2; i++)
 		ASSERT_TRUE(start_waiting(&r[i], &self->q));
 	ASSERT_EQ(0, add(&self->q));
-	first = !eq_job_end(&r[0].job, QUIET_MS);
-	if (first)
-		ASSERT_TRUE(eq_job_end(&r[1].job, DEADLINE_MS));
-	ASSERT_EQ(self->q.len, r[first].job.ret);
+	first = first_to_end(r);
+	ASSERT_LE(0, first);
+	ASSERT_EQ(self->q.len, eq_job_result(&r[first].job));
 	ASSERT_EQ(0, number(&self->q, r[first].buf));
 	/* The other still waits, for the next one. */
 	ASSERT_FALSE(eq_job_end(&r[!first].job, QUIET_MS));
 	ASSERT_EQ(0, add(&self->q));
-	ASSERT_EQ(self->q.len, result(&r[!first].job));
+	ASSERT_EQ(self->q.len, eq_job_result(&r[!first].job));
 	ASSERT_EQ(1, number(&self->q, r[!first].buf));
 }
 
@@ -1119,7 +1148,7 @@ TEST_F(waiting, burst_for_many_readers)
 		ASSERT_TRUE(start_waiting(&r[i], &self->q));
 	ASSERT_EQ(0, add_many(&self->q, DEPTH));
 	for (i = 0; i < DEPTH; i++) {
-		ASSERT_EQ(self->q.len, result(&r[i].job));
+		ASSERT_EQ(self->q.len, eq_job_result(&r[i].job));
 		nr = number(&self->q, r[i].buf);
 		ASSERT_LE(0, nr);
 		ASSERT_GT(DEPTH, nr);
@@ -1145,28 +1174,32 @@ TEST_F(waiting, burst_for_greedy_readers)
 	for (i = 0; i < READERS; i++) {
 		ASSERT_TRUE(start(&r[i], &self->q, eq_job_read,
 				  8 * self->q.len));
-		ASSERT_TRUE(waits(&r[i].job));
+		ASSERT_TRUE(eq_job_sleeps(&r[i].job));
 	}
 	ASSERT_EQ(0, add_many(&self->q, READERS));
 	do {
 		usleep(1000);
 		for (i = 0, left = 0; i < READERS; i++)
-			left += !ended(&r[i].job);
+			left += !eq_job_ended(&r[i].job);
 		if (left && !readable(self->q.w.queue.fd))
 			ASSERT_EQ(0, add(&self->q));
 	} while (left && self->q.raised < MOST);
 
 	for (i = 0; i < READERS; i++) {
-		ASSERT_LT(0, result(&r[i].job));
+		ASSERT_LT(0, eq_job_result(&r[i].job));
 		ASSERT_EQ(0, r[i].job.ret % self->q.len);
 		nr = number(&self->q, r[i].buf);
+		ASSERT_LE(0, nr);
 		for (at = 0; at < r[i].job.ret; at += self->q.len) {
 			ASSERT_EQ(nr, number(&self->q, r[i].buf + at));
+			ASSERT_GT(MOST, nr);
 			seen[nr++]++;
 		}
 	}
-	for (nr = take(&self->q); nr >= 0; nr = take(&self->q))
+	for (nr = take(&self->q); nr >= 0; nr = take(&self->q)) {
+		ASSERT_GT(MOST, nr);
 		seen[nr]++;
+	}
 	for (i = 0; i < (int)self->q.raised; i++)
 		ASSERT_EQ(1, seen[i]);
 }
@@ -1202,9 +1235,9 @@ TEST_F(waiting, reader_delays_nobody)
 		act.arg = act.w->ioas;
 		ASSERT_PROMPT(0, act_replace, &act);
 	}
-	ASSERT_TRUE(waits(&r.job));
+	ASSERT_TRUE(eq_job_sleeps(&r.job));
 	ASSERT_EQ(0, add(&self->q));
-	ASSERT_EQ(self->q.len, result(&r.job));
+	ASSERT_EQ(self->q.len, eq_job_result(&r.job));
 }
 
 /* A read that waits already goes on; the next one does not wait. */
@@ -1217,16 +1250,16 @@ TEST_F(waiting, nonblock_set_meanwhile)
 	ASSERT_TRUE(start_waiting(&r, &self->q));
 	ASSERT_EQ(0, set_nonblock(fd, true));
 	ASSERT_EQ(-EAGAIN, sys_read(fd, buf, sizeof(buf)));
-	ASSERT_TRUE(waits(&r.job));
+	ASSERT_TRUE(eq_job_sleeps(&r.job));
 	ASSERT_EQ(0, add(&self->q));
-	ASSERT_EQ(self->q.len, result(&r.job));
+	ASSERT_EQ(self->q.len, eq_job_result(&r.job));
 	ASSERT_EQ(0, number(&self->q, r.buf));
 	ASSERT_EQ(-EAGAIN, sys_read(fd, buf, sizeof(buf)));
 
 	ASSERT_EQ(0, set_nonblock(fd, false));
 	ASSERT_TRUE(start_waiting(&r, &self->q));
 	ASSERT_EQ(0, add(&self->q));
-	ASSERT_EQ(self->q.len, result(&r.job));
+	ASSERT_EQ(self->q.len, eq_job_result(&r.job));
 	ASSERT_EQ(1, number(&self->q, r.buf));
 }
 
@@ -1235,9 +1268,9 @@ TEST_F(waiting, too_small_for_what_comes)
 	struct reader r;
 
 	ASSERT_TRUE(start(&r, &self->q, eq_job_read, self->q.len - 1));
-	ASSERT_TRUE(waits(&r.job));
+	ASSERT_TRUE(eq_job_sleeps(&r.job));
 	ASSERT_EQ(0, add(&self->q));
-	ASSERT_EQ(-EINVAL, result(&r.job));
+	ASSERT_EQ(-EINVAL, eq_job_result(&r.job));
 	ASSERT_EQ(0, take(&self->q));
 }
 
@@ -1251,9 +1284,9 @@ TEST_F(waiting, bad_buffer_for_what_comes)
 	struct eq_job job;
 
 	ASSERT_TRUE(eq_job_start(&job, eq_job_read, &io));
-	ASSERT_TRUE(waits(&job));
+	ASSERT_TRUE(eq_job_sleeps(&job));
 	ASSERT_EQ(0, add(&self->q));
-	ASSERT_EQ(-EFAULT, result(&job));
+	ASSERT_EQ(-EFAULT, eq_job_result(&job));
 	ASSERT_EQ(0, take(&self->q));
 }
 
@@ -1268,7 +1301,7 @@ TEST_F(waiting, read_keeps_the_file)
 	w->queue.fd = -1;
 	ASSERT_EQ(-EBUSY, eq_destroy(w->iommu, w->queue.id));
 	ASSERT_EQ(0, add(&self->q));
-	ASSERT_EQ(self->q.len, result(&r.job));
+	ASSERT_EQ(self->q.len, eq_job_result(&r.job));
 	ASSERT_EQ(0, number(&self->q, r.buf));
 	/* Nobody can answer it any more. */
 	if (!variant->viommu)
@@ -1293,10 +1326,10 @@ TEST_F(waiting, exclusive_watcher_takes_no_wakeup)
 
 	ASSERT_EQ(0, epoll_ctl(ep, EPOLL_CTL_ADD, self->q.w.queue.fd, &event));
 	ASSERT_TRUE(eq_job_start(&watcher, job_epoll, &ep));
-	ASSERT_TRUE(waits(&watcher));
+	ASSERT_TRUE(eq_job_sleeps(&watcher));
 	ASSERT_TRUE(start_waiting(&r, &self->q));
 	ASSERT_EQ(0, add(&self->q));
-	ASSERT_EQ(self->q.len, result(&r.job));
+	ASSERT_EQ(self->q.len, eq_job_result(&r.job));
 	ASSERT_EQ(0, number(&self->q, r.buf));
 }
 
@@ -1331,7 +1364,7 @@ TEST_F(waiting_fault, too_small_for_group)
 
 	ASSERT_TRUE(start_waiting(&r, &self->q));
 	ASSERT_EQ(0, group(&self->q.w, 0, 5, 2));
-	ASSERT_EQ(-EINVAL, result(&r.job));
+	ASSERT_EQ(-EINVAL, eq_job_result(&r.job));
 	ASSERT_EQ(2 * FAULT_LEN,
 		  sys_read(self->q.w.queue.fd, f, sizeof(f)));
 	ASSERT_EQ(5, f[0].grpid);
@@ -1347,13 +1380,13 @@ TEST_F(waiting_fault, waits_for_whole_group)
 	struct reader r;
 
 	ASSERT_TRUE(start(&r, &self->q, eq_job_read, sizeof(r.buf)));
-	ASSERT_TRUE(waits(&r.job));
+	ASSERT_TRUE(eq_job_sleeps(&r.job));
 	ASSERT_EQ(0, eq_fault_op(w->iommu, IOMMU_TEST_OP_TRIGGER_IOPF_PART,
 				 &w->dev[0], 0, 5, EQ_ADDR(0)));
-	ASSERT_TRUE(waits(&r.job));
+	ASSERT_TRUE(eq_job_sleeps(&r.job));
 	ASSERT_EQ(0, eq_fault_op(w->iommu, IOMMU_TEST_OP_TRIGGER_IOPF,
 				 &w->dev[0], 0, 5, EQ_ADDR(1)));
-	ASSERT_EQ(2 * FAULT_LEN, result(&r.job));
+	ASSERT_EQ(2 * FAULT_LEN, eq_job_result(&r.job));
 }
 
 /*
@@ -1442,7 +1475,7 @@ TEST_F(common, child_shares_the_queue)
 	pid_t pid;
 
 	ASSERT_EQ(0, add_many(&self->q, 2));
-	pid = fork_child();
+	pid = eq_fork();
 	if (!pid)
 		_exit(child_of_read(&self->q));
 	ASSERT_EQ(0, eq_child_status(pid));
@@ -1486,6 +1519,54 @@ TEST_F(common, works_after_iommufd_is_closed)
 	memcpy(&f, buf, sizeof(f));
 	ASSERT_EQ(ANSWER_LEN, answer(self->fd, f.cookie,
 				     IOMMUFD_PAGE_RESP_SUCCESS));
+}
+
+TEST_F(common, fdinfo_names_the_class)
+{
+	char path[64], line[128];
+	bool named = false;
+	FILE *file;
+
+	snprintf(path, sizeof(path), "/proc/self/fdinfo/%d", self->fd);
+	file = fopen(path, "re");
+	ASSERT_NE(NULL, file);
+	while (fgets(line, sizeof(line), file))
+		if (!strcmp(line, variant->viommu ? "eventq-class:\tviommu\n" :
+						    "eventq-class:\tiopf\n"))
+			named = true;
+	fclose(file);
+	ASSERT_TRUE(named);
+}
+
+/* All mock devices that there are, of any iommufd. */
+static int count_devices(void)
+{
+	DIR *dir = opendir("/sys/bus/iommufd_mock/devices");
+	struct dirent *entry;
+	int nr = 0;
+
+	if (!dir)
+		return -errno;
+	while ((entry = readdir(dir)))
+		nr += entry->d_name[0] != '.';
+	closedir(dir);
+	return nr;
+}
+
+/* The queue keeps what it works with, and whoever goes last takes that along. */
+TEST_F(common, iommufd_ends_with_the_queue)
+{
+	int nr = count_devices();
+
+	ASSERT_LE(2, nr);
+	ASSERT_EQ(0, add_many(&self->q, 2));
+	ASSERT_EQ(0, take(&self->q));
+	ASSERT_EQ(0, close(self->q.w.iommu));
+	self->q.w.iommu = -1;
+	ASSERT_EQ(nr, count_devices());
+	ASSERT_EQ(0, close(self->fd));
+	self->q.w.queue.fd = -1;
+	ASSERT_EQ(nr - 2, count_devices());
 }
 
 /* With records queued, of which nobody has read the second. */
@@ -1573,7 +1654,7 @@ static bool submit_reads(struct submit *s, aio_context_t ctx, struct queue *q,
 			 q->len);
 		s->list[i] = &s->iocb[i];
 	}
-	return eq_job_start(&s->job, job_submit, s) && waits(&s->job);
+	return eq_job_start(&s->job, job_submit, s) && eq_job_sleeps(&s->job);
 }
 
 /* The second is not looked at before the first is done. */
@@ -1586,14 +1667,14 @@ TEST_F(aio, submit_waits_for_each)
 	ASSERT_TRUE(submit_reads(&s, self->ctx, &self->q, 2));
 	for (i = 0; i < 2; i++) {
 		ASSERT_EQ(-ETIME, aio_result(self->ctx, 0, NULL));
-		ASSERT_TRUE(waits(&s.job));
+		ASSERT_TRUE(eq_job_sleeps(&s.job));
 		ASSERT_EQ(0, add(&self->q));
 		ASSERT_EQ(self->q.len,
 			  aio_result(self->ctx, DEADLINE_MS, &done));
 		ASSERT_EQ(&s.iocb[i], done);
 		ASSERT_EQ(i, number(&self->q, s.buf[i]));
 	}
-	ASSERT_EQ(2, result(&s.job));
+	ASSERT_EQ(2, eq_job_result(&s.job));
 }
 
 /* The request ends with EINTR, restarted or not: it is submitted. */
@@ -1608,7 +1689,7 @@ TEST_F(aio, signal_ends_read)
 		ASSERT_TRUE(handle_signal(SIGUSR1, flags[i]));
 		ASSERT_TRUE(submit_reads(&s, self->ctx, &self->q, 1));
 		ASSERT_EQ(0, pthread_kill(s.job.thread, SIGUSR1));
-		ASSERT_EQ(1, result(&s.job));
+		ASSERT_EQ(1, eq_job_result(&s.job));
 		ASSERT_EQ(1, nr_signals);
 		ASSERT_EQ(-EINTR, aio_result(self->ctx, DEADLINE_MS, &done));
 		ASSERT_EQ(&s.iocb[0], done);
@@ -1626,7 +1707,7 @@ TEST_F(aio, signal_ends_all_reads)
 	ASSERT_TRUE(handle_signal(SIGUSR1, 0));
 	ASSERT_TRUE(submit_reads(&s, self->ctx, &self->q, 2));
 	ASSERT_EQ(0, pthread_kill(s.job.thread, SIGUSR1));
-	ASSERT_EQ(2, result(&s.job));
+	ASSERT_EQ(2, eq_job_result(&s.job));
 	ASSERT_EQ(-EINTR, aio_result(self->ctx, DEADLINE_MS, NULL));
 	ASSERT_EQ(-EINTR, aio_result(self->ctx, DEADLINE_MS, NULL));
 	ASSERT_EQ(-ETIME, aio_result(self->ctx, 0, NULL));
@@ -1644,7 +1725,7 @@ static int child_of_aio(struct queue *q)
 
 TEST_F(aio, kill_ends_read)
 {
-	pid_t pid = fork_child();
+	pid_t pid = eq_fork();
 	int status;
 
 	if (!pid)
@@ -1669,9 +1750,9 @@ TEST_F(aio, cancel_finds_nothing)
 	ASSERT_TRUE(submit_reads(&s, self->ctx, &self->q, 1));
 	ASSERT_EQ(-EINVAL, RET(syscall(SYS_io_cancel, self->ctx, &s.iocb[0],
 				       &event)));
-	ASSERT_TRUE(waits(&s.job));
+	ASSERT_TRUE(eq_job_sleeps(&s.job));
 	ASSERT_EQ(0, add(&self->q));
-	ASSERT_EQ(1, result(&s.job));
+	ASSERT_EQ(1, eq_job_result(&s.job));
 	ASSERT_EQ(self->q.len, aio_result(self->ctx, DEADLINE_MS, NULL));
 	ASSERT_EQ(0, number(&self->q, s.buf[0]));
 }
@@ -1690,10 +1771,10 @@ TEST_F(aio, destroy_waits)
 	ASSERT_TRUE(submit_reads(&s, self->ctx, &self->q, 1));
 	ASSERT_TRUE(eq_job_start(&destroy, job_io_destroy, &self->ctx));
 	ASSERT_FALSE(eq_job_end(&destroy, QUIET_MS));
-	ASSERT_TRUE(waits(&s.job));
+	ASSERT_TRUE(eq_job_sleeps(&s.job));
 	ASSERT_EQ(0, add(&self->q));
-	ASSERT_EQ(1, result(&s.job));
-	ASSERT_EQ(0, result(&destroy));
+	ASSERT_EQ(1, eq_job_result(&s.job));
+	ASSERT_EQ(0, eq_job_result(&destroy));
 	ASSERT_EQ(0, number(&self->q, s.buf[0]));
 	ASSERT_EQ(-ENODATA, take(&self->q));
 }
@@ -1719,11 +1800,18 @@ TEST_F(aio, vector_is_one_buffer)
 
 TEST_F(aio, failed_reads_take_nothing)
 {
+	static const long negative[] = { -1, -2, LONG_MIN };
 	struct iocb iocb, *list = &iocb;
 	char buf[64];
+	size_t i;
 
 	ASSERT_EQ(0, add(&self->q));
 	aio_prep(&iocb, IOCB_CMD_PREAD, self->q.w.queue.fd, buf, sizeof(buf));
+	/* AIO knows no offset that means none. */
+	for (i = 0; i < ARRAY_SIZE(negative); i++) {
+		iocb.aio_offset = negative[i];
+		ASSERT_EQ(-EINVAL, aio_submit(self->ctx, 1, &list));
+	}
 	iocb.aio_offset = 8;
 	ASSERT_EQ(1, aio_submit(self->ctx, 1, &list));
 	ASSERT_EQ(-ESPIPE, aio_result(self->ctx, DEADLINE_MS, NULL));
@@ -1749,7 +1837,7 @@ TEST_F(aio, two_waiting_submits)
 		ASSERT_TRUE(submit_reads(&s[i], self->ctx, &self->q, 1));
 	ASSERT_EQ(0, add_many(&self->q, 2));
 	for (i = 0; i < 2; i++) {
-		ASSERT_EQ(1, result(&s[i].job));
+		ASSERT_EQ(1, eq_job_result(&s[i].job));
 		ASSERT_EQ(self->q.len,
 			  aio_result(self->ctx, DEADLINE_MS, NULL));
 	}
@@ -1777,6 +1865,7 @@ TEST_F(aio, write)
 	aio_prep(&iocb, IOCB_CMD_PWRITE, q->w.queue.fd, r, ANSWER_LEN);
 	if (variant->viommu) {
 		ASSERT_EQ(-EINVAL, aio_submit(ctx, 1, &list));
+		ASSERT_EQ(0, syscall(SYS_io_destroy, ctx));
 		return;
 	}
 	ASSERT_TRUE(outstanding(&q->w, 0, q->raised++, &r[0].cookie));
@@ -1788,9 +1877,9 @@ TEST_F(aio, write)
 	iocb.aio_rw_flags = RWF_NOWAIT;
 	ASSERT_EQ(1, aio_submit(ctx, 1, &list));
 	ASSERT_EQ(-EINVAL, aio_result(ctx, DEADLINE_MS, NULL));
-	ASSERT_TRUE(waits(&s.job));
+	ASSERT_TRUE(eq_job_sleeps(&s.job));
 	ASSERT_EQ(0, add(q));
-	ASSERT_EQ(1, result(&s.job));
+	ASSERT_EQ(1, eq_job_result(&s.job));
 
 	for (i = 0; i < 2; i++)
 		ASSERT_TRUE(outstanding(&q->w, 0, q->raised++, &r[i].cookie));

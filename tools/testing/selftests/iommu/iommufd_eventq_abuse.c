@@ -1360,7 +1360,7 @@ static bool peer_start(struct peer *peer, struct world *w, bool pass)
 		return false;
 	peer->orders = orders[1];
 	peer->replies = replies[0];
-	peer->pid = fork();
+	peer->pid = eq_fork();
 	if (!peer->pid) {
 		close(orders[1]);
 		close(replies[0]);
@@ -1621,27 +1621,6 @@ FIXTURE_TEARDOWN(waiter)
 	close(self->w.iommu);
 }
 
-/* As eq_job_sleeps(), for another process */
-static bool process_sleeps(pid_t pid)
-{
-	char path[64], text[512], *end;
-	unsigned int i;
-	FILE *file;
-
-	snprintf(path, sizeof(path), "/proc/%d/stat", pid);
-	for (i = 0; i < DEADLINE_MS; i++, usleep(1000)) {
-		file = fopen(path, "r");
-		if (!file)
-			return false;
-		text[fread(text, 1, sizeof(text) - 1, file)] = 0;
-		fclose(file);
-		end = strrchr(text, ')');
-		if (end && end[1] && end[2] == 'S')
-			return true;
-	}
-	return false;
-}
-
 /* The dead take no record along. */
 TEST_F(waiter, killed_while_it_waits)
 {
@@ -1654,7 +1633,7 @@ TEST_F(waiter, killed_while_it_waits)
 
 	ASSERT_TRUE(peer_start(&peer, &self->w, false));
 	ASSERT_TRUE(peer_order(&peer, &read_one));
-	ASSERT_TRUE(process_sleeps(peer.pid));
+	ASSERT_TRUE(eq_child_waits(peer.pid));
 	ASSERT_EQ(0, kill(peer.pid, SIGKILL));
 	ASSERT_PROMPT(peer.pid, eq_job_waitpid, &peer.pid);
 	ASSERT_EQ(0, raise_one(&self->w, variant->viommu));

@@ -478,7 +478,7 @@ FIXTURE_SETUP(fault)
 FIXTURE_TEARDOWN(fault)
 {
 	if (variant->program->nr_armed)
-		close(self->f.ring.fd);
+		eq_ring_fini(&self->f.ring);
 	close(self->f.c.queue.fd);
 	close(self->f.c.stop);
 	close(self->w.iommu);
@@ -877,7 +877,7 @@ TEST_F(fault, killed)
 
 	ASSERT_EQ(0, pipe(tell));
 	ASSERT_TRUE(raise_faults(self, 0, 2));
-	pid = fork();
+	pid = eq_fork();
 	ASSERT_LE(0, pid);
 	if (!pid)
 		live(self, tell[1]);

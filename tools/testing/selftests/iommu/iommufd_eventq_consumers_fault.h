@@ -385,7 +385,7 @@ static inline bool uring_close(struct fault_consumer *f)
 			return FATAL(&f->c, "cancelled READ completed with %d",
 				     cqe.res);
 	}
-	close(f->ring.fd);
+	eq_ring_fini(&f->ring);
 	return true;
 }
 

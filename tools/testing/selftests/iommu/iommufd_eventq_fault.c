@@ -638,6 +638,68 @@ TEST_F(fault, detach_of_device)
 	ASSERT_TRUE(got(&self->w, 1, 3, GOT_SUCCESS));
 }
 
+#define NR_RACES 200
+#define NR_ANSWERS 32
+
+struct answers {
+	struct world *w;
+	struct iommu_hwpt_pgfault f[NR_ANSWERS];
+};
+
+/* One by one; returns how many of them were in time. */
+static long job_answers(void *arg)
+{
+	struct answers *answers = arg;
+	long rc, nr = 0;
+	int i;
+
+	for (i = 0; i < NR_ANSWERS; i++) {
+		rc = answer(answers->w->queue.fd, answers->f[i].cookie,
+			    IOMMUFD_PAGE_RESP_SUCCESS);
+		if (rc != ANSWER_LEN && rc != -EINVAL)
+			return rc;
+		nr += rc == ANSWER_LEN;
+	}
+	return nr;
+}
+
+/*
+ * Each fault is answered by the one or by the other, and the device is not let
+ * go before the answer that is under way has got there.
+ */
+TEST_F(fault, replace_while_answers_come)
+{
+	struct world *w = &self->w;
+	struct answers answers = { .w = w };
+	struct act act = { .w = w };
+	int round, i, nr_success;
+	struct eq_answer a;
+	struct eq_job job;
+	__u32 hwpt;
+
+	ASSERT_EQ(0, eq_fault_hwpt(w->iommu, &w->dev[0], w->ioas, w->queue.id,
+				   &hwpt));
+	for (round = 0; round < NR_RACES; round++) {
+		act.arg = round % 2 ? w->hwpt : hwpt;
+		for (i = 0; i < NR_ANSWERS; i++)
+			ASSERT_EQ(0, fault(w, 0, i));
+		ASSERT_EQ(sizeof(answers.f), sys_read(w->queue.fd, answers.f,
+						      sizeof(answers.f)));
+		ASSERT_TRUE(eq_job_start(&job, job_answers, &answers));
+		ASSERT_PROMPT(0, act_replace, &act);
+		ASSERT_TRUE(eq_job_end(&job, DEADLINE_MS));
+
+		for (i = 0, nr_success = 0; i < NR_ANSWERS; i++) {
+			ASSERT_EQ(0, eq_pop_answer(w->iommu, &w->dev[0], &a));
+			ASSERT_GE(GOT_INVALID, a.code);
+			nr_success += a.code == GOT_SUCCESS;
+		}
+		ASSERT_EQ(job.ret, nr_success);
+		ASSERT_TRUE(got_nothing(w, 0));
+	}
+	ASSERT_EQ(0, eq_fdinfo(w->queue.fd, "outstanding"));
+}
+
 TEST_F(fault, detach_of_pasid)
 {
 	struct iommu_hwpt_pgfault f[4];
@@ -747,12 +809,14 @@ TEST_F(fault, fdinfo)
 {
 	int fd = self->w.queue.fd;
 	__u32 cookie;
+	char class[64];
 
 	ASSERT_TRUE(outstanding(&self->w, 0, 1, &cookie));
 	ASSERT_TRUE(outstanding(&self->w, 0, 2, &cookie));
 	ASSERT_EQ(0, group(&self->w, 0, 3, 5));
 	ASSERT_EQ(self->w.queue.id, eq_fdinfo(fd, "eventq-id"));
-	ASSERT_LE(0, eq_fdinfo(fd, "eventq-class"));
+	ASSERT_EQ(0, eq_fdinfo_text(fd, "eventq-class", class, sizeof(class)));
+	ASSERT_STREQ("iopf", class);
 	ASSERT_EQ(1, eq_fdinfo(fd, "queued"));
 	ASSERT_EQ(2, eq_fdinfo(fd, "outstanding"));
 	ASSERT_EQ(ANSWER_LEN, answer(fd, cookie, IOMMUFD_PAGE_RESP_SUCCESS));
@@ -919,7 +983,8 @@ static bool model_replace(struct model *m)
 	for (nr = model_detach(m, &m->open, dev, left) +
 		  model_detach(m, &m->queued, dev, left); nr; nr--) {
 		if (eq_pop_answer(m->w->iommu, &m->w->dev[dev], &a) ||
-		    a.code != GOT_INVALID || !left[a.grpid])
+		    a.code != GOT_INVALID || a.grpid >= MODEL_STEPS ||
+		    !left[a.grpid])
 			return false;
 		left[a.grpid] = false;
 	}

@@ -1,11 +1,15 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
  * Selftest of iommufd's event queues: their memory. Who is charged for it, what
- * happens where there is too little, and that no record is lost then. Needs
- * memory cgroups (version 2) and fault injection, and root.
+ * happens where there is too little, that no record is lost then, and that
+ * nothing of what was in it before gets out. Needs memory cgroups (version 2)
+ * and fault injection, and root.
  */
 #define _GNU_SOURCE
 #include <limits.h>
+#include <sched.h>
+#include <sys/eventfd.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 
 #include "../kselftest_harness.h"
@@ -42,11 +46,145 @@ static long read_number(const char *path, const char *key)
 	return value;
 }
 
+/* The id that the next object gets: an id that leaked is not free. */
+static long next_id(struct world *w)
+{
+	__u32 id;
+	int rc = eq_ioas(w->iommu, &id);
+
+	return rc ? rc : eq_destroy(w->iommu, id) ?: (long)id;
+}
+
+/* A vIOMMU event queue on @viommu of the mock, which takes every type. */
+static int viommu_queue(struct world *w, __u32 viommu, __u32 type, __u32 depth)
+{
+	return eq_vevent_queue(w->iommu, viommu, type, NO_WAIT_FLAG, depth,
+			       &w->queue);
+}
+
+/* Of the mock's own type; of faults if @depth is 0. */
+static int some_queue(struct world *w, __u32 viommu, __u32 depth)
+{
+	if (depth)
+		return viommu_queue(w, viommu, IOMMU_VEVENTQ_TYPE_SELFTEST,
+				    depth);
+	return eq_fault_queue(w->iommu, NO_WAIT_FLAG, &w->queue);
+}
+
+static int end_queue(struct world *w)
+{
+	return close(w->queue.fd) ? -errno : eq_destroy(w->iommu, w->queue.id);
+}
+
+/*
+ * Memory cgroups
+ */
+
+#define CGROUPS "/sys/fs/cgroup"
+
+struct group {
+	char path[64];
+};
+
+static int group_make(struct group *g, const char *suffix)
+{
+	snprintf(g->path, sizeof(g->path), CGROUPS "/eventq.%d%s", getpid(),
+		 suffix);
+	if (write_file(CGROUPS "/cgroup.subtree_control", "+memory"))
+		return -EACCES;
+	return mkdir(g->path, 0700) ? -errno : 0;
+}
+
+static void group_file(const struct group *g, const char *name, char *path)
+{
+	snprintf(path, 128, "%s/%s", g->path, name);
+}
+
+static long group_number(const struct group *g, const char *name,
+			 const char *key)
+{
+	char path[128];
+
+	group_file(g, name, path);
+	return read_number(path, key);
+}
+
+static int group_write(const struct group *g, const char *name, long number)
+{
+	char path[128], text[32];
+
+	group_file(g, name, path);
+	snprintf(text, sizeof(text), "%ld", number);
+	return write_file(path, text);
+}
+
+/* From here on the caller is charged to the cgroup. */
+static int group_join(const struct group *g)
+{
+	return group_write(g, "cgroup.procs", getpid());
+}
+
+static void group_leave(const struct group *g)
+{
+	char pid[32];
+
+	snprintf(pid, sizeof(pid), "%d", getpid());
+	write_file(CGROUPS "/cgroup.procs", pid);
+	rmdir(g->path);
+}
+
+static long charged(const struct group *g)
+{
+	return group_number(g, "memory.current", NULL);
+}
+
+/* The kernel may free memory, and end the charge, a bit later. */
+static bool charge_falls_to(const struct group *g, long limit)
+{
+	unsigned int ms;
+
+	for (ms = 0; ms < DEADLINE_MS; ms++) {
+		if (charged(g) <= limit)
+			return true;
+		usleep(1000);
+	}
+	printf("# %ld bytes are charged, wanted %ld\n", charged(g), limit);
+	return false;
+}
+
+/*
+ * What is charged for small pieces of memory comes to be between @min and @max.
+ * Fine-grained, but it takes the kernel seconds to add up the numbers.
+ */
+static bool pieces_become(const struct group *g, long min, long max)
+{
+	unsigned int ms;
+	long now;
+
+	for (ms = 0; ms < DEADLINE_MS; ms += 10) {
+		now = group_number(g, "memory.stat", "slab");
+		if (min <= now && now <= max)
+			return true;
+		usleep(10000);
+	}
+	printf("# %ld bytes in pieces, wanted %ld to %ld\n", now, min, max);
+	return false;
+}
+
+/* Charges are taken in advance for each CPU; be on one, so there is less. */
+static int stay_on_cpu(void)
+{
+	cpu_set_t set;
+
+	CPU_ZERO(&set);
+	CPU_SET(sched_getcpu(), &set);
+	return sched_setaffinity(0, sizeof(set), &set) ? -errno : 0;
+}
+
 /*
  * Charges
  */
 
-#define CGROUPS "/sys/fs/cgroup"
 #define RING_LEN (MAX_DEPTH * VEVENT_LEN)
 /* What else may be charged meanwhile, and what charges are rounded to. */
 #define SLACK (1024 * 1024L)
@@ -54,114 +192,692 @@ static long read_number(const char *path, const char *key)
 FIXTURE(charge)
 {
 	struct world w;
-	char group[64];
+	struct group group;
+	struct group other;	/* nobody is in it */
+	struct iommu_hwpt_pgfault *faults;	/* shared with children */
 };
 
-static long group_number(struct _test_data_charge *self, const char *name,
-			 const char *key)
-{
-	char path[128];
-
-	snprintf(path, sizeof(path), "%s/%s", self->group, name);
-	return read_number(path, key);
-}
-
-static int group_write(struct _test_data_charge *self, const char *name,
-		       long number)
-{
-	char path[128], text[32];
-
-	snprintf(path, sizeof(path), "%s/%s", self->group, name);
-	snprintf(text, sizeof(text), "%ld", number);
-	return write_file(path, text);
-}
-
-/* From here on this process is charged to a cgroup of its own. */
 FIXTURE_SETUP(charge)
 {
 	if (no_mock())
 		SKIP(return, NO_MOCK);
+	ASSERT_EQ(0, stay_on_cpu());
 	ASSERT_EQ(0, world_open(&self->w));
 	ASSERT_EQ(0, world_viommu(&self->w));
-	snprintf(self->group, sizeof(self->group), CGROUPS "/eventq.%d",
-		 getpid());
-	if (write_file(CGROUPS "/cgroup.subtree_control", "+memory") ||
-	    mkdir(self->group, 0700))
+	if (group_make(&self->group, "") || group_make(&self->other, ".other"))
 		SKIP(return, "needs memory cgroups, version 2, and root");
-	ASSERT_EQ(0, group_write(self, "cgroup.procs", getpid()));
+	ASSERT_EQ(0, group_join(&self->group));
 }
 
 FIXTURE_TEARDOWN(charge)
 {
-	char pid[32];
-
-	snprintf(pid, sizeof(pid), "%d", getpid());
-	write_file(CGROUPS "/cgroup.procs", pid);
 	close(self->w.iommu);
-	rmdir(self->group);
+	group_leave(&self->group);
+	group_leave(&self->other);
 }
 
 static int vevent_queue(struct _test_data_charge *self, __u32 depth)
 {
-	return eq_vevent_queue(self->w.iommu, self->w.viommu,
-			       IOMMU_VEVENTQ_TYPE_SELFTEST, NO_WAIT_FLAG, depth,
-			       &self->w.queue);
+	return some_queue(&self->w, self->w.viommu, depth);
 }
 
-static long charged(struct _test_data_charge *self)
+/* The charge has grown by @len since it was @before. */
+static bool grew_by(const struct group *g, long before, long len)
 {
-	return group_number(self, "memory.current", NULL);
-}
+	long grown = charged(g) - before;
 
-/* The kernel may free memory, and end the charge, a bit later. */
-static bool charge_falls_to(struct _test_data_charge *self, long limit)
-{
-	unsigned int ms;
-
-	for (ms = 0; ms < DEADLINE_MS; ms++) {
-		if (charged(self) <= limit)
-			return true;
-		usleep(1000);
-	}
+	if (len - SLACK / 2 <= grown && grown <= len + SLACK / 2)
+		return true;
+	printf("# %ld bytes were charged, wanted %ld\n", grown, len);
 	return false;
 }
 
 /* All at once when the queue is made, nothing by events, and all of it back. */
 TEST_F(charge, vevent_queue)
 {
-	long before = charged(self), with, full;
+	long before = charged(&self->group);
 
 	ASSERT_LE(0, before);
 	ASSERT_EQ(0, vevent_queue(self, MAX_DEPTH));
-	with = charged(self);
-	ASSERT_LE(before + RING_LEN, with);
-	ASSERT_GE(before + RING_LEN + SLACK, with);
-
+	ASSERT_TRUE(grew_by(&self->group, before, RING_LEN));
 	ASSERT_EQ(0, vevents(&self->w, 10000));
-	full = charged(self);
-	ASSERT_GE(with + SLACK / 4, full);
+	ASSERT_TRUE(grew_by(&self->group, before, RING_LEN));
 
+	ASSERT_EQ(0, end_queue(&self->w));
+	ASSERT_TRUE(charge_falls_to(&self->group, before + SLACK));
+}
+
+/* Of each format: the header and the payload, and not a word more. */
+TEST_F(charge, vevent_queue_of_type)
+{
+	static const struct {
+		__u32 type;
+		long len;
+	} rows[] = {
+		{ IOMMU_VEVENTQ_TYPE_ARM_SMMUV3, 40 },
+		{ IOMMU_VEVENTQ_TYPE_TEGRA241_CMDQV, 24 },
+		{ IOMMU_VEVENTQ_TYPE_SELFTEST, 12 },
+	};
+	long before = charged(&self->group);
+	size_t i;
+
+	for (i = 0; i < ARRAY_SIZE(rows); i++) {
+		ASSERT_EQ(0, viommu_queue(&self->w, self->w.viommu,
+					  rows[i].type, MAX_DEPTH));
+		ASSERT_TRUE(grew_by(&self->group, before,
+				    MAX_DEPTH * rows[i].len));
+		ASSERT_EQ(0, end_queue(&self->w));
+		ASSERT_TRUE(charge_falls_to(&self->group, before + SLACK / 4));
+	}
+}
+
+/*
+ * Up to 4 MiB the kernel gives rings in one piece, of a power of two bytes. So
+ * the depths that are one, as hardware has them, cost up to 64 bytes an event.
+ */
+TEST_F(charge, bytes_per_event)
+{
+	const long slack = SLACK / 2;
+	__u32 depth;
+
+	for (depth = 1 << 15; depth <= MAX_DEPTH; depth *= 2) {
+		long before = charged(&self->group), grown;
+
+		ASSERT_EQ(0, viommu_queue(&self->w, self->w.viommu,
+					  IOMMU_VEVENTQ_TYPE_ARM_SMMUV3,
+					  depth));
+		grown = charged(&self->group) - before;
+		ASSERT_LE(40 * depth, grown + slack) {
+			TH_LOG("depth %u", depth);
+		}
+		ASSERT_GE(64 * depth + slack, grown) {
+			TH_LOG("depth %u", depth);
+		}
+		ASSERT_EQ(0, end_queue(&self->w));
+		ASSERT_TRUE(charge_falls_to(&self->group, before + slack));
+	}
+}
+
+#define NR_QUEUES 500L
+#define PAGE_LEN 4096L
+
+/* A page of records each, and what little the object and its file take. */
+TEST_F(charge, fault_queues)
+{
+	static struct eq_queue queues[NR_QUEUES];
+	long before = charged(&self->group), grown;
+	int i;
+
+	for (i = 0; i < NR_QUEUES; i++)
+		ASSERT_EQ(0, eq_fault_queue(self->w.iommu, NO_WAIT_FLAG,
+					    &queues[i]));
+	grown = charged(&self->group) - before;
+	ASSERT_LE(NR_QUEUES * PAGE_LEN, grown + SLACK / 2);
+	ASSERT_GE(NR_QUEUES * 3 * PAGE_LEN, grown);
+
+	for (i = 0; i < NR_QUEUES; i++) {
+		ASSERT_EQ(0, close(queues[i].fd));
+		ASSERT_EQ(0, eq_destroy(self->w.iommu, queues[i].id));
+	}
+	ASSERT_TRUE(charge_falls_to(&self->group, before + SLACK / 2));
+}
+
+#define NR_FAULTS 8192
+/* What keeps track of them has at least a pointer for each. */
+#define TRACKS_LEN (NR_FAULTS * 8L)
+
+/* As another process, charged to @g, call @fn. Returns what that does. */
+static long in_group(struct _test_data_charge *self, const struct group *g,
+		     long (*fn)(struct _test_data_charge *self))
+{
+	int status;
+	pid_t pid = fork();
+
+	if (pid < 0)
+		return -errno;
+	if (!pid)
+		_exit(group_join(g) || fn(self));
+	if (waitpid(pid, &status, 0) != pid || !WIFEXITED(status))
+		return -ECHILD;
+	return WEXITSTATUS(status);
+}
+
+static long read_faults(struct _test_data_charge *self)
+{
+	struct iommu_hwpt_pgfault *f = self->faults;
+	int i;
+
+	if (sys_read(self->w.queue.fd, f, NR_FAULTS * FAULT_LEN) !=
+	    NR_FAULTS * FAULT_LEN)
+		return 1;
+	for (i = 0; i < NR_FAULTS; i++)
+		if (f[i].grpid != i)
+			return 2;
+	return 0;
+}
+
+/* Who reads faults pays for their being outstanding, until the answers. */
+TEST_F_TIMEOUT(charge, outstanding_faults, 60)
+{
+	struct iommu_hwpt_pgfault *f;
+	long before;
+	int i;
+
+	f = mmap(NULL, NR_FAULTS * FAULT_LEN, PROT_READ | PROT_WRITE,
+		 MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+	ASSERT_NE(MAP_FAILED, f);
+	self->faults = f;
+	ASSERT_EQ(0, world_fault_queue(&self->w, NO_WAIT_FLAG));
+	for (i = 0; i < NR_FAULTS; i++)
+		ASSERT_EQ(0, fault(&self->w, 1, i));
+
+	ASSERT_TRUE(pieces_become(&self->other, 0, 0));
+	before = group_number(&self->group, "memory.stat", "slab");
+	ASSERT_EQ(0, in_group(self, &self->other, read_faults));
+	/* Debugging makes objects larger. */
+	ASSERT_TRUE(pieces_become(&self->other, TRACKS_LEN, 3 * TRACKS_LEN));
+	ASSERT_TRUE(pieces_become(&self->group, 0, before + TRACKS_LEN / 2));
+
+	for (i = 0; i < NR_FAULTS; i++)
+		ASSERT_EQ(ANSWER_LEN, answer(self->w.queue.fd, f[i].cookie,
+					     IOMMUFD_PAGE_RESP_SUCCESS));
+	ASSERT_TRUE(pieces_become(&self->other, 0, TRACKS_LEN / 2));
+}
+
+static long alloc_and_exit(struct _test_data_charge *self)
+{
+	return vevent_queue(self, MAX_DEPTH) != 0;
+}
+
+/* Who allocates a queue pays, and goes on to when the process has ended. */
+TEST_F(charge, vevent_queue_of_another)
+{
+	long before = charged(&self->group), id = next_id(&self->w);
+
+	ASSERT_LT(0, id);
+	ASSERT_EQ(0, in_group(self, &self->other, alloc_and_exit));
+	ASSERT_TRUE(grew_by(&self->other, 0, RING_LEN));
+	ASSERT_TRUE(grew_by(&self->group, before, 0));
+	ASSERT_EQ(0, eq_destroy(self->w.iommu, id));
+	ASSERT_TRUE(charge_falls_to(&self->other, SLACK / 2));
+}
+
+#define NR_EVENTS 10000
+
+static long read_events(struct _test_data_charge *self)
+{
+	static struct eq_vevent v[NR_EVENTS];
+
+	return sys_read(self->w.queue.fd, v, sizeof(v)) != sizeof(v) ||
+	       !is_event(&v[NR_EVENTS - 1], NR_EVENTS - 1);
+}
+
+/* Who reads events pays nothing. */
+TEST_F(charge, vevents_read_by_another)
+{
+	long before = charged(&self->group);
+
+	ASSERT_EQ(0, vevent_queue(self, MAX_DEPTH));
+	ASSERT_EQ(0, vevents(&self->w, NR_EVENTS));
+	ASSERT_EQ(0, in_group(self, &self->other, read_events));
+	ASSERT_TRUE(grew_by(&self->group, before, RING_LEN));
+	ASSERT_TRUE(grew_by(&self->other, 0, 0));
+}
+
+/* Neither moving away nor closing /dev/iommu ends it: the last close does. */
+TEST_F(charge, vevent_queue_left_behind)
+{
+	long before = charged(&self->group);
+	char v[VEVENT_LEN];
+
+	ASSERT_EQ(0, vevent_queue(self, MAX_DEPTH));
+	ASSERT_EQ(0, vevents(&self->w, 1));
+	ASSERT_EQ(0, group_join(&self->other));
+	ASSERT_TRUE(grew_by(&self->group, before, RING_LEN));
+	ASSERT_EQ(0, close(self->w.iommu));
+	self->w.iommu = -1;
+	ASSERT_EQ(VEVENT_LEN, sys_read(self->w.queue.fd, v, sizeof(v)));
+	ASSERT_TRUE(is_event(v, 0));
+	ASSERT_TRUE(grew_by(&self->group, before, RING_LEN));
+	ASSERT_TRUE(grew_by(&self->other, 0, 0));
 	ASSERT_EQ(0, close(self->w.queue.fd));
-	ASSERT_EQ(0, eq_destroy(self->w.iommu, self->w.queue.id));
-	ASSERT_TRUE(charge_falls_to(self, before + SLACK));
+	ASSERT_TRUE(charge_falls_to(&self->group, before + SLACK));
+}
+
+/* The ioctl's reply cannot be written. */
+static int call_read_only(int iommu, unsigned long request, const void *cmd,
+			  size_t len)
+{
+	void *page = mmap(NULL, PAGE_LEN, PROT_READ | PROT_WRITE,
+			  MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	int rc;
+
+	if (page == MAP_FAILED)
+		return -errno;
+	memcpy(page, cmd, len);
+	rc = mprotect(page, PAGE_LEN, PROT_READ) ? -errno :
+						   eq_call(iommu, request, page);
+	munmap(page, PAGE_LEN);
+	return rc;
+}
+
+/* There is no file descriptor to be had. */
+static int call_without_fd(int iommu, unsigned long request, void *cmd)
+{
+	struct rlimit old, none;
+	int rc;
+
+	if (getrlimit(RLIMIT_NOFILE, &old))
+		return -errno;
+	none = old;
+	none.rlim_cur = lowest_free_fd();
+	if (setrlimit(RLIMIT_NOFILE, &none))
+		return -errno;
+	rc = eq_call(iommu, request, cmd);
+	return setrlimit(RLIMIT_NOFILE, &old) ? -errno : rc;
+}
+
+/*
+ * An allocation that fails late, often enough that what it might leave shows:
+ * no charge, no descriptor, no id.
+ */
+TEST_F_TIMEOUT(charge, failed_allocation, 60)
+{
+	struct iommu_fault_alloc fault_cmd = { .size = sizeof(fault_cmd) };
+	struct iommu_veventq_alloc vevent_cmd = {
+		.size = sizeof(vevent_cmd),
+		.viommu_id = self->w.viommu,
+		.type = IOMMU_VEVENTQ_TYPE_ARM_SMMUV3,
+		.veventq_depth = MAX_DEPTH,
+	};
+	const struct {
+		unsigned long request;
+		void *cmd;
+		size_t len;
+		int times;
+	} rows[] = {
+		{ IOMMU_FAULT_QUEUE_ALLOC, &fault_cmd, sizeof(fault_cmd),
+		  300 },
+		{ IOMMU_VEVENTQ_ALLOC, &vevent_cmd, sizeof(vevent_cmd), 2 },
+	};
+	long before = charged(&self->group), id = next_id(&self->w);
+	int fd = lowest_free_fd(), iommu = self->w.iommu, i;
+	size_t row;
+
+	for (row = 0; row < ARRAY_SIZE(rows); row++) {
+		for (i = 0; i < rows[row].times; i++)
+			ASSERT_EQ(-EFAULT, call_read_only(iommu,
+							  rows[row].request,
+							  rows[row].cmd,
+							  rows[row].len));
+		ASSERT_TRUE(charge_falls_to(&self->group, before + SLACK));
+		for (i = 0; i < rows[row].times; i++)
+			ASSERT_EQ(-EMFILE, call_without_fd(iommu,
+							   rows[row].request,
+							   rows[row].cmd));
+		ASSERT_TRUE(charge_falls_to(&self->group, before + SLACK));
+		ASSERT_EQ(fd, lowest_free_fd());
+		ASSERT_EQ(id, next_id(&self->w));
+	}
+	ASSERT_EQ(0, eq_call(iommu, IOMMU_VEVENTQ_ALLOC, &vevent_cmd));
+	ASSERT_EQ(id, vevent_cmd.out_veventq_id);
+	ASSERT_EQ(fd, vevent_cmd.out_veventq_fd);
+	ASSERT_TRUE(grew_by(&self->group, before, MAX_DEPTH * 40L));
 }
 
 /* Too little is an error of the allocation, kills nobody and leaves nothing. */
 TEST_F(charge, vevent_queue_over_limit)
 {
-	int fd = lowest_free_fd();
-	long before = charged(self);
+	long before = charged(&self->group), id = next_id(&self->w);
+	int max_fd, fd, rc;
+	char path[128];
 
-	ASSERT_EQ(0, group_write(self, "memory.max", before + RING_LEN / 2));
-	ASSERT_EQ(-ENOMEM, vevent_queue(self, MAX_DEPTH));
-	ASSERT_EQ(0, group_number(self, "memory.events", "oom_kill"));
+	group_file(&self->group, "memory.max", path);
+	max_fd = open(path, O_WRONLY | O_CLOEXEC);
+	ASSERT_LE(0, max_fd);
+	fd = lowest_free_fd();
+	ASSERT_EQ(0, group_write(&self->group, "memory.max",
+				 before + RING_LEN / 2));
+	rc = vevent_queue(self, MAX_DEPTH);
+	/* It may take a while until it is given back: ask for no more. */
+	ASSERT_EQ(3, sys_write(max_fd, "max", 3));
+	ASSERT_EQ(-ENOMEM, rc);
+	ASSERT_EQ(0, group_number(&self->group, "memory.events", "oom"));
+	ASSERT_EQ(0, group_number(&self->group, "memory.events", "oom_kill"));
 	ASSERT_EQ(fd, lowest_free_fd());
-	ASSERT_TRUE(charge_falls_to(self, before + SLACK));
+	ASSERT_EQ(id, next_id(&self->w));
+	ASSERT_TRUE(charge_falls_to(&self->group, before + SLACK));
 
 	/* The type is free for a queue that fits. */
 	ASSERT_EQ(0, vevent_queue(self, DEPTH));
+	ASSERT_EQ(id, self->w.queue.id);
 	ASSERT_EQ(0, vevents(&self->w, DEPTH));
+	ASSERT_EQ(0, end_queue(&self->w));
+
+	ASSERT_EQ(0, group_write(&self->group, "memory.max",
+				 before + RING_LEN + 2 * SLACK));
+	ASSERT_EQ(0, vevent_queue(self, MAX_DEPTH));
+}
+
+/*
+ * Not a page to be had
+ *
+ * The kernel cannot kill these cases, so they see what it does instead. As any
+ * page that they touch first would get them stuck, all is in memory before.
+ */
+
+#define NR_SMALL 8
+
+FIXTURE(limit)
+{
+	struct world w;
+	struct group group;
+	int max_fd;		/* of "memory.max" */
+	int events_fd;		/* of "memory.events" */
+	int small[NR_SMALL];	/* to be closed, for a bit of memory each */
+};
+
+static int limit_on(struct _test_data_limit *self, bool on)
+{
+	const char *text = on ? "0" : "max";
+
+	return RET(pwrite(self->max_fd, text, strlen(text), 0)) < 0 ? -1 : 0;
+}
+
+/* How often the kernel wanted to kill. */
+static long wanted_to_kill(struct _test_data_limit *self)
+{
+	char text[256] = {};
+	char *line;
+
+	if (pread(self->events_fd, text, sizeof(text) - 1, 0) <= 0)
+		return -EIO;
+	line = strstr(text, "\noom ");
+	return line ? strtol(line + 5, NULL, 10) : -ENOENT;
+}
+
+static int stay_in_memory(void)
+{
+	char stack[256 * 1024];
+
+	memset(stack, 1, sizeof(stack));
+	__asm__ volatile("" : : "r"(stack) : "memory");
+	return mlockall(MCL_CURRENT | MCL_FUTURE) ? -errno : 0;
+}
+
+static int limit_open(struct _test_data_limit *self)
+{
+	char path[128];
+
+	group_file(&self->group, "memory.max", path);
+	self->max_fd = open(path, O_WRONLY | O_CLOEXEC);
+	group_file(&self->group, "memory.events", path);
+	self->events_fd = open(path, O_RDONLY | O_CLOEXEC);
+	return self->max_fd < 0 || self->events_fd < 0 ? -errno : 0;
+}
+
+FIXTURE_SETUP(limit)
+{
+	int i;
+
+	if (no_mock())
+		SKIP(return, NO_MOCK);
+	ASSERT_EQ(0, stay_on_cpu());
+	ASSERT_EQ(0, world_open(&self->w));
+	if (group_make(&self->group, "") ||
+	    write_file("/proc/self/oom_score_adj", "-1000"))
+		SKIP(return, "needs memory cgroups, version 2, and root");
+	ASSERT_EQ(0, limit_open(self));
+	ASSERT_EQ(0, group_join(&self->group));
+	for (i = 0; i < NR_SMALL; i++) {
+		self->small[i] = eventfd(0, EFD_CLOEXEC);
+		ASSERT_LE(0, self->small[i]);
+	}
+	ASSERT_EQ(0, stay_in_memory());
+	ASSERT_EQ(0, wanted_to_kill(self));
+}
+
+FIXTURE_TEARDOWN(limit)
+{
+	limit_on(self, false);
 	close(self->w.queue.fd);
+	close(self->w.iommu);
+	group_leave(&self->group);
+}
+
+/*
+ * A queue whose memory does not fit the limit, again and again. The object of
+ * the queue, which is not ours, must fit or the kernel would want to kill: so
+ * before each attempt something else gives back as little as an object takes.
+ * Returns how often nobody was to be killed, or the result that was no -ENOMEM.
+ */
+static long attempts(struct _test_data_limit *self, __u32 depth)
+{
+	long quiet = 0, wanted;
+	int i, rc = -ENOMEM;
+
+	if (limit_on(self, true))
+		return -EIO;
+	for (i = 0; rc == -ENOMEM && i < NR_SMALL; i++) {
+		close(self->small[i]);
+		wanted = wanted_to_kill(self);
+		rc = some_queue(&self->w, self->w.viommu, depth);
+		quiet += wanted_to_kill(self) == wanted;
+	}
+	limit_on(self, false);
+	if (rc == -ENOMEM)
+		return quiet;
+	printf("# attempt %d: %d\n", i, rc);
+	return -ENOMSG;
+}
+
+/* There is no such queue, nothing of it is left, and later there is one. */
+static bool refused(struct _test_data_limit *self, __u32 depth)
+{
+	long id = next_id(&self->w);
+
+	return attempts(self, depth) >= NR_SMALL / 4 &&
+	       next_id(&self->w) == id &&
+	       lowest_free_fd() == self->small[0] &&
+	       !some_queue(&self->w, self->w.viommu, depth) &&
+	       self->w.queue.id == id && self->w.queue.fd == self->small[0];
+}
+
+TEST_F(limit, fault_queue)
+{
+	ASSERT_TRUE(refused(self, 0));
+}
+
+/* Some pages, which the kernel tries to have in one piece first. */
+TEST_F(limit, vevent_queue)
+{
+	ASSERT_EQ(0, world_viommu(&self->w));
+	ASSERT_TRUE(refused(self, 5000));
+}
+
+TEST_F(limit, large_vevent_queue)
+{
+	ASSERT_EQ(0, world_viommu(&self->w));
+	ASSERT_TRUE(refused(self, MAX_DEPTH));
+}
+
+/* More records than fit into the queue's page. */
+#define LARGE_GROUP 200
+
+static bool is_large_group(const struct iommu_hwpt_pgfault *f, __u32 grpid)
+{
+	int i;
+
+	for (i = 0; i < LARGE_GROUP; i++)
+		if (f[i].grpid != grpid || !f[i].cookie ||
+		    f[i].cookie != f[0].cookie ||
+		    !(f[i].flags & IOMMU_PGFAULT_FLAGS_LAST_PAGE) !=
+		    (i < LARGE_GROUP - 1))
+			return false;
+	return true;
+}
+
+/* It is -ENOMEM as often as one asks, and stays at the head of the queue. */
+TEST_F(limit, read_of_large_group)
+{
+	static struct iommu_hwpt_pgfault f[LARGE_GROUP + 1];
+	long rc = -ENOMEM, wanted;
+	bool ready = true;
+	int fd, i;
+
+	ASSERT_EQ(0, world_fault_queue(&self->w, NO_WAIT_FLAG));
+	fd = self->w.queue.fd;
+	ASSERT_EQ(0, group(&self->w, 0, 1, LARGE_GROUP));
+	ASSERT_EQ(0, fault(&self->w, 0, 2));
+	ASSERT_EQ(0, limit_on(self, true));
+	wanted = wanted_to_kill(self);
+	for (i = 0; rc == -ENOMEM && i < 5; i++) {
+		rc = sys_read(fd, f, sizeof(f));
+		ready &= readable(fd);
+	}
+	wanted = wanted_to_kill(self) - wanted;
+	ASSERT_EQ(0, limit_on(self, false));
+	ASSERT_EQ(-ENOMEM, rc);
+	ASSERT_EQ(0, wanted);
+	ASSERT_TRUE(ready);
+
+	ASSERT_EQ(2, eq_fdinfo(fd, "queued"));
+	ASSERT_EQ(0, eq_fdinfo(fd, "outstanding"));
+	ASSERT_EQ(sizeof(f), sys_read(fd, f, sizeof(f)));
+	ASSERT_TRUE(is_large_group(f, 1));
+	ASSERT_EQ(2, f[LARGE_GROUP].grpid);
+	ASSERT_EQ(ANSWER_LEN, answer(fd, f[0].cookie,
+				     IOMMUFD_PAGE_RESP_SUCCESS));
+	ASSERT_TRUE(got(&self->w, 0, 1, GOT_SUCCESS));
+}
+
+#define MANY 2048
+
+/* A read brings what it can; what it cannot take stays where it was. */
+TEST_F(limit, read_of_many_faults)
+{
+	static struct iommu_hwpt_pgfault f[MANY];
+	long rc, wanted, done = 0;
+	int fd, i;
+
+	ASSERT_EQ(0, world_fault_queue(&self->w, NO_WAIT_FLAG));
+	fd = self->w.queue.fd;
+	for (i = 0; i < MANY; i++)
+		ASSERT_EQ(0, fault(&self->w, 0, i));
+	ASSERT_EQ(0, limit_on(self, true));
+	wanted = wanted_to_kill(self);
+	while ((rc = sys_read(fd, f + done, (MANY - done) * FAULT_LEN)) > 0)
+		done += rc / FAULT_LEN;
+	wanted = wanted_to_kill(self) - wanted;
+	ASSERT_EQ(0, limit_on(self, false));
+	ASSERT_EQ(-ENOMEM, rc);
+	ASSERT_EQ(0, wanted);
+	ASSERT_EQ(MANY - done, eq_fdinfo(fd, "queued"));
+	ASSERT_EQ(done, eq_fdinfo(fd, "outstanding"));
+
+	rc = (MANY - done) * FAULT_LEN;
+	ASSERT_EQ(rc, sys_read(fd, f + done, rc));
+	for (i = 0; i < MANY; i++) {
+		ASSERT_EQ(i, f[i].grpid);
+		ASSERT_EQ(ANSWER_LEN, answer(fd, f[i].cookie,
+					     IOMMUFD_PAGE_RESP_SUCCESS));
+	}
+}
+
+/*
+ * Reports and reads of thousands of events, more than the queue holds at once.
+ * To be called where no memory is to be had; what went wrong is told later.
+ */
+
+#define CHURN_DEPTH 512
+#define CHURN_BURST 300
+#define CHURN_ROUNDS 20
+#define CHURN_LOST 100
+
+struct churn {
+	struct eq_vevent v[CHURN_DEPTH];
+	__u32 next;		/* sequence */
+	const char *bad;
+	__u32 at;
+};
+
+static bool churn_fails(struct churn *c, const char *bad)
+{
+	c->bad = bad;
+	c->at = c->next;
+	return false;
+}
+
+/* Read all, which is @nr events. */
+static bool churn_read(struct world *w, struct churn *c, unsigned int nr)
+{
+	unsigned int i;
+
+	if (!readable(w->queue.fd))
+		return churn_fails(c, "poll");
+	if (sys_read(w->queue.fd, c->v, sizeof(c->v)) != nr * VEVENT_LEN)
+		return churn_fails(c, "length");
+	for (i = 0; i < nr; i++, c->next++)
+		if (c->v[i].header.flags ||
+		    c->v[i].header.sequence != c->next ||
+		    c->v[i].event.virt_id != VIRT_ID)
+			return churn_fails(c, "record");
+	return true;
+}
+
+/* More events than fit, so the last are told of by a header. */
+static bool churn_overflow(struct world *w, struct churn *c)
+{
+	struct iommufd_vevent_header lost;
+
+	if (vevents(w, CHURN_DEPTH + CHURN_LOST))
+		return churn_fails(c, "report to full queue");
+	if (!churn_read(w, c, CHURN_DEPTH))
+		return false;
+	c->next += CHURN_LOST;
+	if (sys_read(w->queue.fd, &lost, sizeof(lost)) != HEADER_LEN ||
+	    lost.flags != IOMMU_VEVENTQ_FLAG_LOST_EVENTS ||
+	    lost.sequence != c->next - 1)
+		return churn_fails(c, "LOST header");
+	if (sys_read(w->queue.fd, c->v, sizeof(c->v)))
+		return churn_fails(c, "read of empty queue");
+	return true;
+}
+
+static bool churn(struct world *w, struct churn *c)
+{
+	int i;
+
+	for (i = 0; i < CHURN_ROUNDS; i++) {
+		if (vevents(w, CHURN_BURST))
+			return churn_fails(c, "report");
+		if (!churn_read(w, c, CHURN_BURST))
+			return false;
+	}
+	return churn_overflow(w, c) && churn_overflow(w, c);
+}
+
+static bool churned(struct world *w, struct churn *c)
+{
+	if (!c->bad)
+		return eq_fdinfo(w->queue.fd, "lost") == 2 * CHURN_LOST &&
+		       eq_fdinfo(w->queue.fd, "next-sequence") == c->next;
+	printf("# %s at event %u\n", c->bad, c->at);
+	return false;
+}
+
+/* Once there is a queue, events need no memory: neither reported nor read. */
+TEST_F(limit, vevents)
+{
+	static struct churn c;
+	bool ok;
+
+	ASSERT_EQ(0, world_vevent_queue(&self->w, NO_WAIT_FLAG, CHURN_DEPTH));
+	ASSERT_EQ(0, limit_on(self, true));
+	ok = churn(&self->w, &c);
+	ASSERT_EQ(0, limit_on(self, false));
+	ASSERT_TRUE(churned(&self->w, &c));
+	ASSERT_TRUE(ok);
 }
 
 /*
@@ -170,22 +886,16 @@ TEST_F(charge, vevent_queue_over_limit)
 
 #define INJECT "/sys/kernel/debug/failslab/"
 
-FIXTURE(failing)
-{
-	struct world w;
-	int switch_fd;		/* of "make-it-fail": opening it allocates */
+/* Files are opened before: opening one allocates. */
+struct injector {
+	int task_fd;		/* "make-it-fail": allocations of this task */
+	int filter_fd;		/* "task-filter": of such tasks only */
+	int space_fd;		/* "space": so many bytes are still to be had */
+	int nth_fd;		/* "fail-nth": only one, in so many */
 };
 
-/* From now on every allocation of this task fails that may, or no more. */
-static int fail_allocations(struct _test_data_failing *self, bool on)
+static int injector_open(struct injector *in)
 {
-	return RET(pwrite(self->switch_fd, on ? "1" : "0", 1, 0)) == 1 ? 0 : -1;
-}
-
-FIXTURE_SETUP(failing)
-{
-	if (no_mock())
-		SKIP(return, NO_MOCK);
 	if (write_file(INJECT "probability", "100") ||
 	    write_file(INJECT "interval", "1") ||
 	    write_file(INJECT "times", "-1") ||
@@ -193,17 +903,82 @@ FIXTURE_SETUP(failing)
 	    write_file(INJECT "verbose", "0") ||
 	    write_file(INJECT "task-filter", "Y") ||
 	    write_file(INJECT "ignore-gfp-wait", "N"))
-		SKIP(return, "needs FAILSLAB, its debugfs files, and root");
-	self->switch_fd = open("/proc/self/make-it-fail", O_WRONLY | O_CLOEXEC);
-	ASSERT_LE(0, self->switch_fd);
+		return -EACCES;
+	in->task_fd = open("/proc/self/make-it-fail", O_WRONLY | O_CLOEXEC);
+	in->filter_fd = open(INJECT "task-filter", O_WRONLY | O_CLOEXEC);
+	in->space_fd = open(INJECT "space", O_WRONLY | O_CLOEXEC);
+	in->nth_fd = open("/proc/thread-self/fail-nth", O_RDWR | O_CLOEXEC);
+	return in->task_fd < 0 || in->filter_fd < 0 || in->space_fd < 0 ||
+	       in->nth_fd < 0 ? -errno : 0;
+}
+
+static int inject(int fd, const char *text)
+{
+	return sys_write(fd, text, strlen(text)) < 0 ? -1 : 0;
+}
+
+static int inject_number(int fd, unsigned int number)
+{
+	char text[16];
+
+	snprintf(text, sizeof(text), "%u", number);
+	return inject(fd, text);
+}
+
+static void injector_close(struct injector *in)
+{
+	inject(in->filter_fd, "Y");
+	inject(in->task_fd, "0");
+	write_file(INJECT "probability", "0");
+	write_file(INJECT "space", "0");
+	close(in->task_fd);
+	close(in->filter_fd);
+	close(in->space_fd);
+	close(in->nth_fd);
+}
+
+/* The allocation that was to fail came; else it is called off. */
+static bool nth_came(struct injector *in)
+{
+	char text[16] = {};
+	bool came = pread(in->nth_fd, text, sizeof(text) - 1, 0) > 0 &&
+		    !strtoul(text, NULL, 10);
+
+	return inject_number(in->nth_fd, 0) ? false : came;
+}
+
+#define NO_INJECTION "needs FAILSLAB, its debugfs files, and root"
+
+FIXTURE(failing)
+{
+	struct world w;
+	struct injector in;
+};
+
+/* From now on every allocation of this task fails that may, or no more. */
+static int fail_allocations(struct _test_data_failing *self, bool on)
+{
+	return inject(self->in.task_fd, on ? "1" : "0");
+}
+
+/* The same for all tasks, and for interrupts. */
+static int fail_everybody(struct _test_data_failing *self, bool on)
+{
+	return inject(self->in.filter_fd, on ? "N" : "Y");
+}
+
+FIXTURE_SETUP(failing)
+{
+	if (no_mock())
+		SKIP(return, NO_MOCK);
+	if (injector_open(&self->in))
+		SKIP(return, NO_INJECTION);
 	ASSERT_EQ(0, world_open(&self->w));
 }
 
 FIXTURE_TEARDOWN(failing)
 {
-	fail_allocations(self, false);
-	close(self->switch_fd);
-	write_file(INJECT "probability", "0");
+	injector_close(&self->in);
 	close(self->w.queue.fd);
 	close(self->w.iommu);
 }
@@ -272,26 +1047,396 @@ TEST_F(failing, read_of_many_faults)
 	}
 }
 
-/* Reporting, reading and overflow of events need none at all. */
+/*
+ * Reporting, reading and overflow of events need no memory at all, be it of
+ * this task or of any other.
+ */
 TEST_F(failing, vevents)
 {
-	struct eq_vevent v[DEPTH];
-	struct iommufd_vevent_header lost;
-	int fd, i;
+	static struct churn mine, all;
+	bool ok;
+
+	ASSERT_EQ(0, world_vevent_queue(&self->w, NO_WAIT_FLAG, CHURN_DEPTH));
+	ASSERT_EQ(0, fail_allocations(self, true));
+	ok = churn(&self->w, &mine);
+	ASSERT_EQ(0, fail_allocations(self, false));
+	ASSERT_TRUE(churned(&self->w, &mine));
+	ASSERT_TRUE(ok);
+
+	ASSERT_EQ(0, end_queue(&self->w));
+	ASSERT_EQ(0, viommu_queue(&self->w, self->w.viommu,
+				  IOMMU_VEVENTQ_TYPE_SELFTEST, CHURN_DEPTH));
+	ASSERT_EQ(0, fail_everybody(self, true));
+	ok = churn(&self->w, &all);
+	ASSERT_EQ(0, fail_everybody(self, false));
+	ASSERT_TRUE(churned(&self->w, &all));
+	ASSERT_TRUE(ok);
+}
+
+/* The kernel answers a fault that it cannot keep: no device waits for ever. */
+TEST_F(failing, report_of_fault)
+{
+	struct iommu_hwpt_pgfault f;
+	int i;
+
+	ASSERT_EQ(0, world_fault_queue(&self->w, NO_WAIT_FLAG));
+	ASSERT_EQ(0, fail_allocations(self, true));
+	for (i = 0; i < 3; i++)
+		fault(&self->w, 0, i);
+	ASSERT_EQ(0, fail_allocations(self, false));
+	for (i = 0; i < 3; i++)
+		ASSERT_TRUE(got(&self->w, 0, i, GOT_FAILURE));
+	ASSERT_EQ(0, eq_fdinfo(self->w.queue.fd, "queued"));
+	ASSERT_EQ(0, sys_read(self->w.queue.fd, &f, sizeof(f)));
+
+	ASSERT_EQ(0, fault(&self->w, 0, 3));
+	ASSERT_EQ(FAULT_LEN, sys_read(self->w.queue.fd, &f, sizeof(f)));
+	ASSERT_EQ(3, f.grpid);
+}
+
+/* Answers, and those that the last close gives, need no memory. */
+TEST_F(failing, answers)
+{
+	__u32 cookie, other;
+	long rc, closed;
+
+	ASSERT_EQ(0, world_fault_queue(&self->w, NO_WAIT_FLAG));
+	ASSERT_TRUE(outstanding(&self->w, 0, 1, &cookie));
+	ASSERT_TRUE(outstanding(&self->w, 0, 2, &other));
+	ASSERT_EQ(0, fault(&self->w, 0, 3));
+	ASSERT_EQ(0, fail_allocations(self, true));
+	rc = answer(self->w.queue.fd, cookie, IOMMUFD_PAGE_RESP_SUCCESS);
+	closed = close(self->w.queue.fd);
+	ASSERT_EQ(0, fail_allocations(self, false));
+	self->w.queue.fd = -1;
+	ASSERT_EQ(ANSWER_LEN, rc);
+	ASSERT_EQ(0, closed);
+	ASSERT_TRUE(got(&self->w, 0, 1, GOT_SUCCESS));
+	ASSERT_TRUE(got_two_invalid(&self->w, 0, 2, 3));
+}
+
+/*
+ * Memory for a read runs out after ever more bytes: for the records of a large
+ * group, for the first cookie. All goes well only when there is enough for all.
+ */
+TEST_F(failing, read_as_memory_runs_out)
+{
+	static struct iommu_hwpt_pgfault f[LARGE_GROUP + 1];
+	unsigned int space, failed = 0;
+	int fd;
+	long rc = -ENOMEM;
+
+	ASSERT_EQ(0, world_fault_queue(&self->w, NO_WAIT_FLAG));
+	fd = self->w.queue.fd;
+	ASSERT_EQ(0, group(&self->w, 0, 1, LARGE_GROUP));
+	ASSERT_EQ(0, fault(&self->w, 0, 2));
+	for (space = 0; rc == -ENOMEM && space < 65536; space += 64) {
+		ASSERT_EQ(0, inject_number(self->in.space_fd, space));
+		ASSERT_EQ(0, fail_allocations(self, true));
+		rc = sys_read(fd, f, LARGE_GROUP * FAULT_LEN);
+		ASSERT_EQ(0, fail_allocations(self, false));
+		if (rc != -ENOMEM)
+			break;
+		failed++;
+		ASSERT_TRUE(readable(fd));
+		ASSERT_EQ(2, eq_fdinfo(fd, "queued"));
+		ASSERT_EQ(0, eq_fdinfo(fd, "outstanding"));
+	}
+	ASSERT_EQ(0, inject_number(self->in.space_fd, 0));
+	ASSERT_EQ(LARGE_GROUP * FAULT_LEN, rc);
+	ASSERT_LE(8, failed);
+	ASSERT_TRUE(is_large_group(f, 1));
+	ASSERT_EQ(FAULT_LEN, sys_read(fd, f + 1, FAULT_LEN));
+	ASSERT_EQ(2, f[1].grpid);
+	ASSERT_EQ(ANSWER_LEN, answer(fd, f[0].cookie,
+				     IOMMUFD_PAGE_RESP_SUCCESS));
+	ASSERT_EQ(ANSWER_LEN, answer(fd, f[1].cookie,
+				     IOMMUFD_PAGE_RESP_SUCCESS));
+	ASSERT_TRUE(got(&self->w, 0, 1, GOT_SUCCESS));
+	ASSERT_TRUE(got(&self->w, 0, 2, GOT_SUCCESS));
+}
+
+/* Where memory can be had by waiting for it only, the read does that. */
+TEST_F(failing, read_that_waits_for_memory)
+{
+	static struct iommu_hwpt_pgfault f[200];
+	long rc;
+	int i;
+
+	ASSERT_EQ(0, write_file(INJECT "ignore-gfp-wait", "Y"));
+	ASSERT_EQ(0, world_fault_queue(&self->w, NO_WAIT_FLAG));
+	for (i = 0; i < 200; i++)
+		ASSERT_EQ(0, fault(&self->w, 0, i));
+	ASSERT_EQ(0, fail_allocations(self, true));
+	rc = sys_read(self->w.queue.fd, f, sizeof(f));
+	ASSERT_EQ(0, fail_allocations(self, false));
+	ASSERT_EQ(sizeof(f), rc);
+	for (i = 0; i < 200; i++) {
+		ASSERT_EQ(i, f[i].grpid);
+		ASSERT_EQ(ANSWER_LEN, answer(self->w.queue.fd, f[i].cookie,
+					     IOMMUFD_PAGE_RESP_SUCCESS));
+	}
+}
+
+/*
+ * Each allocation of a read in turn. The kernel may have another way; if not, the
+ * fault stays queued, and the next read has it.
+ */
+TEST_F(failing, each_step_of_read)
+{
+	static struct iommu_hwpt_pgfault f[LARGE_GROUP];
+	const long len = sizeof(f);
+	int nth, nr_came = 0;
+	bool came = true;
 	long rc;
 
-	ASSERT_EQ(0, world_vevent_queue(&self->w, NO_WAIT_FLAG, DEPTH));
-	fd = self->w.queue.fd;
-	ASSERT_EQ(0, fail_allocations(self, true));
-	rc = vevents(&self->w, DEPTH + 3);
-	i = sys_read(fd, v, sizeof(v));
-	ASSERT_EQ(0, fail_allocations(self, false));
+	for (nth = 1; came; nth++) {
+		ASSERT_GT(50, nth);
+		/* A new queue each time: it has neither records nor cookies. */
+		ASSERT_EQ(0, world_fault_queue(&self->w, NO_WAIT_FLAG));
+		ASSERT_EQ(0, group(&self->w, 0, nth, LARGE_GROUP));
+		ASSERT_EQ(0, inject_number(self->in.nth_fd, nth));
+		rc = sys_read(self->w.queue.fd, f, len);
+		came = nth_came(&self->in);
+		nr_came += came;
+		if (rc == -ENOMEM) {
+			ASSERT_TRUE(came);
+			ASSERT_TRUE(readable(self->w.queue.fd));
+			ASSERT_EQ(1, eq_fdinfo(self->w.queue.fd, "queued"));
+			rc = sys_read(self->w.queue.fd, f, len);
+		}
+		ASSERT_EQ(len, rc);
+		ASSERT_TRUE(is_large_group(f, nth));
+		ASSERT_EQ(ANSWER_LEN, answer(self->w.queue.fd, f[0].cookie,
+					     IOMMUFD_PAGE_RESP_SUCCESS));
+		ASSERT_TRUE(got(&self->w, 0, nth, GOT_SUCCESS));
+		ASSERT_EQ(0, close(self->w.queue.fd));
+	}
+	ASSERT_LE(2, nr_came);
+}
+
+/*
+ * One allocation at a time that fails
+ */
+
+FIXTURE(step)
+{
+	struct world w;
+	struct injector in;
+	struct group group;
+	__u32 viommu;		/* with nothing on it */
+};
+
+FIXTURE_VARIANT(step)
+{
+	__u32 depth;		/* of a vIOMMU event queue; 0 for faults */
+	int at_least;		/* so many steps fail */
+};
+
+/* The object, the page of records, the file and its name. */
+FIXTURE_VARIANT_ADD(step, fault_queue)
+{
+	.at_least = 4,
+};
+
+/* The vIOMMU, the object, the ring, the file and its name. */
+FIXTURE_VARIANT_ADD(step, vevent_queue)
+{
+	.depth = DEPTH,
+	.at_least = 5,
+};
+
+/* Not the ring: for that the kernel tries anew with smaller pages. */
+FIXTURE_VARIANT_ADD(step, large_vevent_queue)
+{
+	.depth = MAX_DEPTH,
+	.at_least = 4,
+};
+
+FIXTURE_SETUP(step)
+{
+	if (no_mock())
+		SKIP(return, NO_MOCK);
+	if (injector_open(&self->in) || group_make(&self->group, ""))
+		SKIP(return, NO_INJECTION);
+	ASSERT_EQ(0, world_open(&self->w));
+	ASSERT_EQ(0, eq_viommu(self->w.iommu, self->w.ioas, &self->w.dev[0],
+			       &self->viommu));
+	ASSERT_EQ(0, group_join(&self->group));
+}
+
+FIXTURE_TEARDOWN(step)
+{
+	injector_close(&self->in);
+	close(self->w.iommu);
+	group_leave(&self->group);
+}
+
+/*
+ * The allocation failed and left no descriptor and no id, or there is a queue,
+ * with the lowest free ones, which is ended then.
+ */
+static bool all_or_nothing(struct _test_data_step *self, int rc, int fd,
+			   long id)
+{
+	if (rc)
+		return lowest_free_fd() == fd && next_id(&self->w) == id;
+	return self->w.queue.fd == fd && self->w.queue.id == id &&
+	       !end_queue(&self->w);
+}
+
+/*
+ * Each allocation in turn, until there is none left to fail. Some may fail and
+ * do no harm, as the kernel has another way: then there is a queue.
+ */
+TEST_F(step, alloc)
+{
+	long id = next_id(&self->w), before = charged(&self->group);
+	int fd = lowest_free_fd(), failed = 0, nth, rc;
+	bool came = true;
+
+	for (nth = 1; came; nth++) {
+		ASSERT_GT(200, nth);
+		/* Have at hand what is needed once in a while only. */
+		rc = some_queue(&self->w, self->viommu, variant->depth);
+		ASSERT_EQ(0, rc);
+		ASSERT_TRUE(all_or_nothing(self, rc, fd, id));
+		ASSERT_EQ(0, inject_number(self->in.nth_fd, nth));
+		rc = some_queue(&self->w, self->viommu, variant->depth);
+		came = nth_came(&self->in);
+		ASSERT_TRUE(all_or_nothing(self, rc, fd, id));
+		if (!rc)
+			continue;
+		ASSERT_TRUE(came);
+		/* With its test support the kernel fails to find objects, too. */
+		ASSERT_EQ(nth == 1 && variant->depth ? -ENOENT : -ENOMEM, rc);
+		failed++;
+	}
 	ASSERT_EQ(0, rc);
-	ASSERT_EQ(sizeof(v), i);
-	for (i = 0; i < DEPTH; i++)
-		ASSERT_TRUE(is_event(&v[i], i));
-	ASSERT_EQ(HEADER_LEN, sys_read(fd, &lost, sizeof(lost)));
-	ASSERT_TRUE(is_lost(&lost, DEPTH + 2));
+	ASSERT_LE(variant->at_least, failed);
+	ASSERT_TRUE(charge_falls_to(&self->group, before + SLACK));
+	/* Nothing holds on to the vIOMMU. */
+	ASSERT_EQ(0, eq_destroy(self->w.iommu, self->viommu));
+}
+
+/* Memory runs out after ever more bytes, and for every other way too. */
+TEST_F(step, alloc_as_memory_runs_out)
+{
+	long id = next_id(&self->w), before = charged(&self->group);
+	int fd = lowest_free_fd(), failed = 0, rc = -ENOMEM;
+	unsigned int space;
+
+	for (space = 0; rc; space += 64) {
+		ASSERT_GT(65536, space);
+		ASSERT_EQ(0, inject_number(self->in.space_fd, space));
+		ASSERT_EQ(0, inject(self->in.task_fd, "1"));
+		rc = some_queue(&self->w, self->viommu, variant->depth);
+		ASSERT_EQ(0, inject(self->in.task_fd, "0"));
+		ASSERT_TRUE(all_or_nothing(self, rc, fd, id));
+		if (!rc)
+			break;
+		ASSERT_EQ(-ENOMEM, rc);
+		failed++;
+	}
+	ASSERT_LE(8, failed);
+	ASSERT_TRUE(charge_falls_to(&self->group, before + SLACK));
+	ASSERT_EQ(0, eq_destroy(self->w.iommu, self->viommu));
+}
+
+/*
+ * Memory that was used before: one queue's page of records for another's, of
+ * other records, which must not show through
+ */
+
+#define ROUNDS 4
+
+FIXTURE(reused)
+{
+	struct world w;
+	struct eq_queue vq;
+	struct iommu_hwpt_pgfault *f;
+	struct eq_vevent *v;
+	unsigned int nr_faults, nr_events;	/* that fill a page */
+};
+
+FIXTURE_SETUP(reused)
+{
+	long page = sysconf(_SC_PAGESIZE);
+	cpu_set_t cpu;
+
+	if (no_mock())
+		SKIP(return, NO_MOCK);
+	ASSERT_EQ(0, world_open(&self->w));
+	ASSERT_EQ(0, world_viommu(&self->w));
+	self->nr_faults = page / FAULT_LEN;
+	self->nr_events = page / VEVENT_LEN;
+	self->f = malloc(page);
+	self->v = malloc(page);
+	ASSERT_NE(NULL, self->f);
+	ASSERT_NE(NULL, self->v);
+	/* What a CPU frees it hands out again, most recent first. */
+	CPU_ZERO(&cpu);
+	CPU_SET(sched_getcpu(), &cpu);
+	ASSERT_EQ(0, sched_setaffinity(0, sizeof(cpu), &cpu));
+}
+
+FIXTURE_TEARDOWN(reused)
+{
+	close(self->w.iommu);
+	free(self->f);
+	free(self->v);
+}
+
+/* A queue comes, is filled and read, and goes. Which takes no device 0. */
+static bool faults_pass(struct _test_data_reused *self)
+{
+	struct world *w = &self->w;
+	long len = self->nr_faults * FAULT_LEN;
+	struct eq_dev *dev = &w->dev[1];
+	unsigned int i;
+
+	if (eq_fault_queue(w->iommu, NO_WAIT_FLAG, &w->queue) ||
+	    eq_fault_hwpt(w->iommu, dev, w->ioas, w->queue.id, &w->hwpt) ||
+	    eq_replace(w->iommu, dev, w->hwpt))
+		return false;
+	for (i = 0; i < self->nr_faults; i++)
+		if (fault(w, 1, i))
+			return false;
+	return sys_read(w->queue.fd, self->f, len) == len &&
+	       !close(w->queue.fd) && !eq_replace(w->iommu, dev, w->ioas) &&
+	       !eq_destroy(w->iommu, w->hwpt) &&
+	       !eq_destroy(w->iommu, w->queue.id);
+}
+
+static bool events_pass(struct _test_data_reused *self)
+{
+	struct world *w = &self->w;
+	long len = self->nr_events * VEVENT_LEN;
+
+	return !eq_vevent_queue(w->iommu, w->viommu,
+				IOMMU_VEVENTQ_TYPE_SELFTEST, NO_WAIT_FLAG,
+				self->nr_events, &self->vq) &&
+	       !vevents(w, self->nr_events) &&
+	       sys_read(self->vq.fd, self->v, len) == len &&
+	       !close(self->vq.fd) && !eq_destroy(w->iommu, self->vq.id);
+}
+
+TEST_F(reused, records_are_written_whole)
+{
+	unsigned int round, i;
+
+	for (round = 0; round < ROUNDS; round++) {
+		ASSERT_TRUE(faults_pass(self));
+		for (i = 0; i < self->nr_faults; i++) {
+			ASSERT_EQ(i, self->f[i].grpid);
+			ASSERT_EQ(0, self->f[i].pasid);
+			ASSERT_EQ(0, self->f[i].__reserved);
+			ASSERT_EQ(0, self->f[i].length);
+		}
+		ASSERT_TRUE(events_pass(self));
+		for (i = 0; i < self->nr_events; i++)
+			ASSERT_TRUE(is_event(&self->v[i], i));
+	}
 }
 
 TEST_HARNESS_MAIN

@@ -157,7 +157,8 @@ static bool note_answers(struct scene *s)
 	for (dev = 0; dev < 2; dev++) {
 		while (!eq_pop_answer(s->w.iommu, &s->w.dev[dev], &a) &&
 		       a.code != GOT_NOTHING) {
-			if (a.code > GOT_INVALID || s->dev[a.grpid] != dev ||
+			if (a.code > GOT_INVALID || a.grpid > s->nr_groups ||
+			    s->dev[a.grpid] != dev ||
 			    ((s->got_success | s->got_invalid) &
 			     BIT(a.grpid))) {
 				printf("# bad answer %u to group %u\n", a.code,
@@ -1236,7 +1237,7 @@ FIXTURE_SETUP(killed)
 	ASSERT_EQ(0, pipe(pipes));
 	self->k.who = variant->who;
 	self->k.late = variant->late;
-	self->pid = fork();
+	self->pid = eq_fork();
 	if (!self->pid) {
 		close(pipes[0]);
 		if (!stick(&self->k, &self->s) || write(pipes[1], "", 1) != 1)

@@ -467,7 +467,7 @@ TEST_F(passed, io_uring)
 	ASSERT_TRUE(good_record(self, variant->viommu, buf, variant->viommu,
 				variant->viommu + 1));
 	ASSERT_EQ(0, eq_count_workers());
-	close(ring.fd);
+	eq_ring_fini(&ring);
 }
 
 static __u32 cookie_of(const char *record)
@@ -537,6 +537,7 @@ TEST_F(passed, works_without_the_owner)
 
 	ASSERT_EQ(0, raise_some(self, variant->viommu, NR));
 	ASSERT_EQ(0, close(self->owner.orders));
+	self->owner.orders = -1;
 	ASSERT_EQ(0, waitid(P_PID, self->owner.pid, NULL, WNOWAIT | WEXITED));
 	ASSERT_EQ(POLLIN, poll_now(self->fd) & POLLIN);
 	ASSERT_EQ(len, sys_read(self->fd, buf, sizeof(buf)));

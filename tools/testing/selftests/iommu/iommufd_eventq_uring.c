@@ -1,4 +1,4 @@
-// SPDX-License-Identifier: GPL-2.0
+// SPDX-License-Identifier: GPL-2.0-only
 /*
  * Selftest of iommufd's event queues through io_uring: every request that fits,
  * on each kind of ring, with no worker thread and no empty completion. What
@@ -71,16 +71,23 @@ static const char *bench_lacks(struct bench *b, const struct kind *kind)
 	return no_mock() ? NO_MOCK : NULL;
 }
 
-static int bench_open(struct bench *b)
+static int bench_open_depth(struct bench *b, __u32 depth)
 {
 	int rc = world_open(&b->w), fd;
 
 	if (!rc)
-		rc = world_queue(&b->w, b->kind->viommu, b->kind->queue);
+		rc = b->kind->viommu ?
+			     world_vevent_queue(&b->w, b->kind->queue, depth) :
+			     world_fault_queue(&b->w, b->kind->queue);
 	fd = b->w.queue.fd;
 	if (!rc && fcntl(fd, F_SETFL, fcntl(fd, F_GETFL) | b->kind->file))
 		rc = -errno;
 	return rc;
+}
+
+static int bench_open(struct bench *b)
+{
+	return bench_open_depth(b, DEPTH);
 }
 
 static void bench_close(struct bench *b)
@@ -619,20 +626,32 @@ TEST_F(ring, registered_file)
 	ASSERT_EQ(-ECANCELED, results[0]);
 }
 
+/* Negative ones, but for -1, do not get as far as the queue. */
+static const struct {
+	__u64 off;
+	int result;
+} bad_offsets[] = {
+	{ 1, -ESPIPE },
+	{ 8, -ESPIPE },
+	{ 40, -ESPIPE },
+	{ 1ULL << 40, -ESPIPE },
+	{ -2, -EINVAL },
+	{ 1ULL << 63, -EINVAL },
+};
+
 TEST_F(ring, offsets)
 {
-	static const __u64 bad[] = { 1, 8, 40, 1ULL << 40 };
 	struct io_uring_sqe sqe = read_of(&self->b, 0, MEM_LEN);
 	struct bench *b = &self->b;
-	int i;
+	int i, full;
 
-	/* With nothing queued and with a record. */
-	for (i = 0; i < 2 * ARRAY_SIZE(bad); i++) {
-		sqe.off = bad[i % ARRAY_SIZE(bad)];
-		ASSERT_EQ(0, submit(b, sqe));
-		ASSERT_EQ(-ESPIPE, result(b, 0));
-		if (i + 1 == ARRAY_SIZE(bad))
-			ASSERT_EQ(0, report(b, 1));
+	for (full = 0; full < 2; full++) {
+		ASSERT_EQ(0, report(b, full));
+		for (i = 0; i < ARRAY_SIZE(bad_offsets); i++) {
+			sqe.off = bad_offsets[i].off;
+			ASSERT_EQ(0, submit(b, sqe));
+			ASSERT_EQ(bad_offsets[i].result, result(b, 0));
+		}
 	}
 	sqe.off = 0;
 	ASSERT_EQ(0, submit(b, sqe));
@@ -1601,6 +1620,55 @@ TEST(no_completion_without_record)
 	}
 }
 
+/* Wait until the reader has begun to fill @buf, which was 0xa5. */
+static bool begins(struct eq_job *job, const unsigned char *buf)
+{
+	while (__atomic_load_n(buf, __ATOMIC_ACQUIRE) == 0xa5 &&
+	       !eq_job_ended(job))
+		sched_yield();
+	return __atomic_load_n(buf, __ATOMIC_ACQUIRE) != 0xa5;
+}
+
+#define MUCH 6000
+
+/*
+ * A reader has so much to copy that it takes a while, without a page fault: a
+ * READ of somebody else that meets it waits for its turn, in a worker or not,
+ * and gets the record that comes next.
+ */
+TEST(reader_with_much_to_copy)
+{
+	static const struct kind kinds[] = {
+		{ false }, { false, DEFER }, { true }, { true, DEFER },
+	};
+	static unsigned char buf[MUCH * FAULT_LEN];
+	static struct bench all[ARRAY_SIZE(kinds)];
+	struct bench *b;
+
+	for (b = all; b < all + ARRAY_SIZE(all); b++) {
+		const char *lack = bench_lacks(b, &kinds[b - all]);
+		struct eq_job job;
+		struct eq_io io;
+
+		if (lack)
+			SKIP(return, "%s", lack);
+		ASSERT_EQ(0, bench_open_depth(b, MUCH + 1));
+		ASSERT_EQ(0, report(b, MUCH));
+		memset(buf, 0xa5, sizeof(buf));
+		io = (struct eq_io) { b->w.queue.fd, buf, MUCH * size(b) };
+		ASSERT_TRUE(eq_job_start(&job, eq_job_read, &io));
+		ASSERT_TRUE(begins(&job, buf));
+		ASSERT_EQ(0, arm(b, 0, MEM_LEN));
+		ASSERT_EQ(0, report(b, 1));
+		ASSERT_TRUE(eq_job_end(&job, DEADLINE_MS));
+		ASSERT_EQ(MUCH * size(b), job.ret);
+		ASSERT_EQ(MUCH, take(b, buf, job.ret));
+		ASSERT_EQ(1, records(b, 0));
+		ASSERT_TRUE(all_there(b));
+		bench_close(b);
+	}
+}
+
 /*
  * Fault queues: groups, answers, detach
  */
@@ -1807,11 +1875,14 @@ TEST_F(answer, offsets)
 	struct iommu_hwpt_page_response r;
 	struct bench *b = &self->b;
 	struct io_uring_sqe sqe = rw(b, IORING_OP_WRITE, 0, &r, sizeof(r));
+	int i;
 
 	ASSERT_TRUE(open_faults(b, &r, 1));
-	sqe.off = 8;
-	ASSERT_EQ(0, submit(b, sqe));
-	ASSERT_EQ(-ESPIPE, result(b, 0));
+	for (i = 0; i < ARRAY_SIZE(bad_offsets); i++) {
+		sqe.off = bad_offsets[i].off;
+		ASSERT_EQ(0, submit(b, sqe));
+		ASSERT_EQ(bad_offsets[i].result, result(b, 0));
+	}
 	ASSERT_TRUE(got_nothing(&b->w, 0));
 	sqe.off = 0;
 	ASSERT_EQ(0, submit(b, sqe));

@@ -304,26 +304,36 @@ static inline int eq_vevents(int iommu, const struct eq_dev *dev,
 	return rc;
 }
 
-/* The number after "@key:" in the fd's fdinfo, -ENOENT without such a line. */
-static inline long eq_fdinfo(int fd, const char *key)
+/* What stands after "@key:" and a tab in the fd's fdinfo, in @line. */
+static inline int eq_fdinfo_text(int fd, const char *key, char *line, int size)
 {
-	char path[64], line[256];
-	long value = -ENOENT;
+	size_t len = strlen(key);
+	int rc = -ENOENT;
+	char path[64];
 	FILE *file;
 
 	snprintf(path, sizeof(path), "/proc/self/fdinfo/%d", fd);
 	file = fopen(path, "r");
 	if (!file)
 		return -errno;
-	while (fgets(line, sizeof(line), file)) {
-		size_t len = strcspn(line, ":");
-
-		if (len == strlen(key) && !strncmp(line, key, len) &&
-		    line[len])
-			value = strtoul(line + len + 1, NULL, 0);
+	while (rc && fgets(line, size, file)) {
+		if (strncmp(line, key, len) || strncmp(line + len, ":\t", 2))
+			continue;
+		line[strcspn(line, "\n")] = 0;
+		memmove(line, line + len + 2, strlen(line + len + 2) + 1);
+		rc = 0;
 	}
 	fclose(file);
-	return value;
+	return rc;
+}
+
+/* The same of a number, -ENOENT without such a line. */
+static inline long eq_fdinfo(int fd, const char *key)
+{
+	char line[256];
+	int rc = eq_fdinfo_text(fd, key, line, sizeof(line));
+
+	return rc ? rc : (long)strtoul(line, NULL, 0);
 }
 
 #endif

@@ -461,7 +461,7 @@ TEST_F(vevent, poll)
 TEST_F(vevent, fdinfo)
 {
 	int fd = self->w.queue.fd;
-	char buf[(DEPTH + 1) * VEVENT_LEN];
+	char buf[(DEPTH + 1) * VEVENT_LEN], class[64];
 
 	ASSERT_EQ(0, vevents(&self->w, DEPTH + 3));
 	ASSERT_EQ(DEPTH * VEVENT_LEN + HEADER_LEN,
@@ -469,7 +469,8 @@ TEST_F(vevent, fdinfo)
 	ASSERT_EQ(0, eq_fdinfo(fd, "queued"));
 	ASSERT_EQ(0, vevents(&self->w, 2));
 	ASSERT_EQ(self->w.queue.id, eq_fdinfo(fd, "eventq-id"));
-	ASSERT_LE(0, eq_fdinfo(fd, "eventq-class"));
+	ASSERT_EQ(0, eq_fdinfo_text(fd, "eventq-class", class, sizeof(class)));
+	ASSERT_STREQ("viommu", class);
 	ASSERT_EQ(self->w.viommu, eq_fdinfo(fd, "viommu-id"));
 	ASSERT_EQ(IOMMU_VEVENTQ_TYPE_SELFTEST, eq_fdinfo(fd, "type"));
 	ASSERT_EQ(DEPTH, eq_fdinfo(fd, "depth"));

@@ -21,6 +21,7 @@
 #include <string.h>
 #include <sys/ioctl.h>
 #include <sys/mman.h>
+#include <sys/prctl.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
 #include <time.h>
@@ -88,6 +89,21 @@ static inline bool eq_job_end(struct eq_job *job, unsigned int ms)
 	       !pthread_join(job->thread, NULL);
 }
 
+/* The result of a call that has to return, or -ETIME. */
+static inline long eq_job_result(struct eq_job *job)
+{
+	return eq_job_end(job, DEADLINE_MS) ? job->ret : -ETIME;
+}
+
+/* Whether it has returned: asks, and leaves the rest to eq_job_end(). */
+static inline bool eq_job_ended(struct eq_job *job)
+{
+	int value = 0;
+
+	sem_getvalue(&job->finished, &value);
+	return value;
+}
+
 static inline char eq_task_state(pid_t tid)
 {
 	char path[64], text[512], *end;
@@ -106,12 +122,12 @@ static inline char eq_task_state(pid_t tid)
 	return end && end[1] ? end[2] : 0;
 }
 
-/* Wait until the call sleeps, interruptibly: then it waits for an event. */
+/* See the call sleep, interruptibly; false if it has returned instead. */
 static inline bool eq_job_sleeps(struct eq_job *job)
 {
-	unsigned int i;
+	unsigned int ms;
 
-	for (i = 0; i < DEADLINE_MS; i++) {
+	for (ms = 0; ms < DEADLINE_MS && !eq_job_ended(job); ms++) {
 		if (eq_task_state(job->tid) == 'S')
 			return true;
 		usleep(1000);
@@ -167,6 +183,16 @@ static inline long eq_job_close(void *arg)
 	return close(*(int *)arg) ? -errno : 0;
 }
 
+/* As fork(), but the child does not outlive a test that fails. */
+static inline pid_t eq_fork(void)
+{
+	pid_t pid = fork();
+
+	if (!pid)
+		prctl(PR_SET_PDEATHSIG, SIGKILL);
+	return pid;
+}
+
 /* Wait until a child sleeps. No program here has a blank in its name. */
 static inline bool eq_child_waits(pid_t pid)
 {
@@ -193,8 +219,8 @@ static inline bool eq_child_waits(pid_t pid)
 /* What waitpid() says of a child that ends by itself. */
 static inline int eq_child_status(pid_t pid)
 {
+	int status = -ECHILD;
 	unsigned int ms;
-	int status;
 
 	for (ms = 0; ms < DEADLINE_MS; ms++) {
 		if (waitpid(pid, &status, WNOHANG))

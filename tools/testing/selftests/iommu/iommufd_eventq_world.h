@@ -236,13 +236,6 @@ struct act {
 	__u32 arg;
 };
 
-static inline long act_fault(void *arg)
-{
-	struct act *act = arg;
-
-	return fault(act->w, act->dev, act->arg);
-}
-
 static inline long act_vevent(void *arg)
 {
 	struct act *act = arg;
@@ -255,14 +248,6 @@ static inline long act_replace(void *arg)
 	struct act *act = arg;
 
 	return eq_replace(act->w->iommu, &act->w->dev[act->dev], act->arg);
-}
-
-/* Detaches the device, and removes it. */
-static inline long act_remove(void *arg)
-{
-	struct act *act = arg;
-
-	return eq_destroy(act->w->iommu, act->w->dev[act->dev].stdev_id);
 }
 
 static inline long act_accept(void *arg)
