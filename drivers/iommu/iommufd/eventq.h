@@ -227,5 +227,7 @@ void iommufd_iopf_test_set_cookie(struct iommufd_eventq *eventq, u32 cookie);
 int iommufd_viommu_eventq_alloc(struct iommufd_ucmd *ucmd);
 void iommufd_viommu_eventq_destroy(struct iommufd_object *obj);
 void iommufd_viommu_eventq_init(struct iommufd_viommu *viommu);
+void iommufd_viommu_test_set_sequence(struct iommufd_eventq *eventq,
+				      u32 sequence);
 
 #endif

@@ -1,27 +1,18 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
  * KUnit tests of the event queue core, through a queue class that exists for
- * that alone, and of the real classes where user space cannot reach: a device
- * made of nothing, counters that wrap. The rest of what they do is tested through
- * the uAPI, by tools/testing/selftests/iommu/iommufd_eventq.c.
+ * that alone, and of I/O page faults where user space cannot reach: a device
+ * made of nothing, cookies that wrap. The vIOMMU class has files of its own,
+ * eventq_test_*.c. The rest of what the queues do is tested through the uAPI, by
+ * tools/testing/selftests/iommu/iommufd_eventq*.c.
  *
  * The toy class is a ring of numbers, read as u64 each and answered by writing
  * the number back. It shows how little a class has to bring.
  */
-#include <kunit/test.h>
-#include <linux/anon_inodes.h>
-#include <linux/fdtable.h>
-#include <linux/file.h>
-#include <linux/fs.h>
 #include <linux/kthread.h>
-#include <linux/mm.h>
-#include <linux/mman.h>
 #include <linux/sched/signal.h>
-#include <linux/uio.h>
 
-#include "eventq.h"
-#include "iommufd_private.h"
-#include "iommufd_test.h"
+#include "eventq_test.h"
 
 #define TOY_DEPTH 8
 
@@ -124,74 +115,6 @@ static void toy_report(struct toy_eventq *toy, u64 number)
 	spin_unlock_irqrestore(&toy->common.wait.lock, flags);
 }
 
-/* The context of all tests: an iommufd without /dev/iommu */
-static const struct file_operations fake_fops;
-
-static struct iommufd_ctx *fake_ctx(struct kunit *test)
-{
-	struct iommufd_ctx *ictx =
-		kunit_kzalloc(test, sizeof(*ictx), GFP_KERNEL);
-
-	KUNIT_ASSERT_NOT_NULL(test, ictx);
-	xa_init_flags(&ictx->objects, XA_FLAGS_ALLOC1);
-	init_waitqueue_head(&ictx->destroy_wait);
-	ictx->file = anon_inode_getfile("[iommufd-fake]", &fake_fops, ictx,
-					O_RDWR);
-	KUNIT_ASSERT_FALSE(test, IS_ERR(ictx->file));
-	return ictx;
-}
-
-static void fake_ctx_put(struct kunit *test, struct iommufd_ctx *ictx)
-{
-	/* Queues took references and gave them back */
-	KUNIT_EXPECT_EQ(test, file_count(ictx->file), 1);
-	__fput_sync(ictx->file);
-	KUNIT_EXPECT_TRUE(test, xa_empty(&ictx->objects));
-	xa_destroy(&ictx->objects);
-}
-
-/* Address of the end of a user page, behind which nothing can be accessed */
-static unsigned long user_page_end(struct kunit *test)
-{
-	unsigned long uaddr;
-
-	uaddr = kunit_vm_mmap(test, NULL, 0, 2 * PAGE_SIZE,
-			      PROT_READ | PROT_WRITE,
-			      MAP_ANONYMOUS | MAP_PRIVATE, 0);
-	KUNIT_ASSERT_NE_MSG(test, uaddr, 0, "no user memory");
-	KUNIT_ASSERT_LT(test, uaddr, (unsigned long)TASK_SIZE);
-	/* A hole would be filled by the next mapping */
-	KUNIT_ASSERT_EQ(test,
-			kunit_vm_mmap(test, NULL, uaddr + PAGE_SIZE, PAGE_SIZE,
-				      PROT_NONE,
-				      MAP_ANONYMOUS | MAP_PRIVATE | MAP_FIXED,
-				      0),
-			uaddr + PAGE_SIZE);
-	return uaddr + PAGE_SIZE;
-}
-
-/* An ioctl as the ioctl core would hand it on, from a user who has memory */
-static struct iommufd_ucmd fake_ucmd(struct kunit *test,
-				     struct iommufd_ctx *ictx, void *cmd,
-				     u32 size)
-{
-	return (struct iommufd_ucmd){
-		.ictx = ictx,
-		.ubuffer = (void __user *)(user_page_end(test) - PAGE_SIZE),
-		.user_size = size,
-		.cmd = cmd,
-	};
-}
-
-/* Keep the file of a queue, and give its descriptor back */
-static struct file *take_file(struct iommufd_eventq *eventq, u32 fd)
-{
-	struct file *filep = get_file(eventq->filep);
-
-	close_fd(fd);
-	return filep;
-}
-
 static struct file *toy_open(struct kunit *test, struct toy_eventq *toy,
 			     const struct iommufd_eventq_ops *ops, u32 flags)
 {
@@ -221,40 +144,6 @@ static void toy_done(struct kunit *test, struct toy_eventq *toy,
 	KUNIT_EXPECT_EQ(test, toy->nr_closed, 1);
 	KUNIT_EXPECT_EQ(test, refcount_read(&toy->common.obj.users), 1);
 	fake_ctx_put(test, test->priv);
-}
-
-static void pretend_complete(struct kiocb *iocb, long ret)
-{
-}
-
-static ssize_t do_read(struct file *filep, struct iov_iter *iter, int ki_flags,
-		       bool async)
-{
-	struct kiocb kiocb;
-
-	init_sync_kiocb(&kiocb, filep);
-	kiocb.ki_flags |= ki_flags;
-	if (async)
-		kiocb.ki_complete = pretend_complete;
-	return filep->f_op->read_iter(&kiocb, iter);
-}
-
-static ssize_t read_kernel(struct file *filep, void *buf, size_t len,
-			   int ki_flags)
-{
-	struct kvec vec = { .iov_base = buf, .iov_len = len };
-	struct iov_iter iter;
-
-	iov_iter_kvec(&iter, ITER_DEST, &vec, 1, len);
-	return do_read(filep, &iter, ki_flags, false);
-}
-
-static ssize_t read_user(struct file *filep, unsigned long uaddr, size_t len)
-{
-	struct iov_iter iter;
-
-	iov_iter_ubuf(&iter, ITER_DEST, (void __user *)uaddr, len);
-	return do_read(filep, &iter, 0, false);
 }
 
 static ssize_t write_kernel(struct file *filep, void *buf, size_t len)
@@ -319,13 +208,6 @@ static void test_too_small_buffer(struct kunit *test)
 	KUNIT_EXPECT_EQ(test, read_kernel(filep, buf, 7, IOCB_NOWAIT), -EINVAL);
 	KUNIT_EXPECT_EQ(test, read_kernel(filep, buf, 8, IOCB_NOWAIT), -EAGAIN);
 	toy_done(test, toy, filep);
-}
-
-static int count_wakeup(struct wait_queue_entry *entry, unsigned int mode,
-			int sync, void *key)
-{
-	(*(unsigned int *)entry->private)++;
-	return 0;
 }
 
 static void test_failing_copy(struct kunit *test)
@@ -721,236 +603,6 @@ static void test_failed_publish(struct kunit *test)
 	toy_done(test, toy, toy->common.filep);
 }
 
-/* A vIOMMU with a queue of the selftest type, made by the real ioctl */
-struct fake_viommu {
-	struct iommufd_ctx *ictx;
-	struct iommufd_viommu *viommu;
-	struct file *filep;
-	u32 veventq_id;
-};
-
-struct selftest_record {
-	struct iommufd_vevent_header header;
-	struct iommu_viommu_event_selftest event;
-};
-
-static int fake_veventq(struct fake_viommu *fake, struct iommufd_ucmd *ucmd,
-			u32 depth)
-{
-	struct iommu_veventq_alloc *cmd = ucmd->cmd;
-	int rc;
-
-	*cmd = (struct iommu_veventq_alloc){
-		.size = sizeof(*cmd),
-		.viommu_id = fake->viommu->obj.id,
-		.type = IOMMU_VEVENTQ_TYPE_SELFTEST,
-		.veventq_depth = depth,
-	};
-	ucmd->new_obj = NULL;
-	rc = iommufd_viommu_eventq_alloc(ucmd);
-	/* As the ioctl core does */
-	if (rc && ucmd->new_obj)
-		iommufd_object_abort_and_destroy(fake->ictx, ucmd->new_obj);
-	else if (!rc)
-		iommufd_object_finalize(fake->ictx, ucmd->new_obj);
-	return rc;
-}
-
-static void fake_viommu(struct kunit *test, struct fake_viommu *fake)
-{
-	struct iommufd_object *obj;
-
-	fake->ictx = fake_ctx(test);
-	obj = _iommufd_object_alloc(fake->ictx, sizeof(*fake->viommu),
-				    IOMMUFD_OBJ_VIOMMU);
-	KUNIT_ASSERT_FALSE(test, IS_ERR(obj));
-	fake->viommu = container_of(obj, struct iommufd_viommu, obj);
-	iommufd_viommu_eventq_init(fake->viommu);
-	iommufd_object_finalize(fake->ictx, obj);
-}
-
-static void fake_viommu_put(struct kunit *test, struct fake_viommu *fake)
-{
-	struct iommufd_object *obj = &fake->viommu->obj;
-
-	/* Failed and destroyed queues have let go of it */
-	KUNIT_EXPECT_EQ(test, refcount_read(&obj->users), 1);
-	KUNIT_EXPECT_TRUE(test, list_empty(&fake->viommu->veventqs));
-	xa_erase(&fake->ictx->objects, obj->id);
-	kfree(fake->viommu);
-	fake_ctx_put(test, fake->ictx);
-}
-
-static void fake_viommu_open(struct kunit *test, struct fake_viommu *fake,
-			     u32 depth)
-{
-	struct iommu_veventq_alloc cmd;
-	struct iommufd_eventq *eventq;
-	struct iommufd_ucmd ucmd;
-
-	fake_viommu(test, fake);
-	ucmd = fake_ucmd(test, fake->ictx, &cmd, sizeof(cmd));
-	KUNIT_ASSERT_EQ(test, fake_veventq(fake, &ucmd, depth), 0);
-	eventq = container_of(ucmd.new_obj, struct iommufd_eventq, obj);
-	fake->filep = take_file(eventq, cmd.out_veventq_fd);
-	fake->veventq_id = cmd.out_veventq_id;
-}
-
-static void fake_viommu_close(struct kunit *test, struct fake_viommu *fake)
-{
-	KUNIT_EXPECT_EQ(test,
-			iommufd_object_remove(fake->ictx, NULL,
-					      fake->veventq_id, 0),
-			-EBUSY);
-	__fput_sync(fake->filep);
-	KUNIT_EXPECT_EQ(test,
-			iommufd_object_remove(fake->ictx, NULL,
-					      fake->veventq_id, 0),
-			0);
-	fake_viommu_put(test, fake);
-}
-
-static int fake_report(struct fake_viommu *fake, u32 virt_id)
-{
-	struct iommu_viommu_event_selftest event = { .virt_id = virt_id };
-
-	return iommufd_viommu_report_event(fake->viommu,
-					   IOMMU_VEVENTQ_TYPE_SELFTEST, &event,
-					   sizeof(event));
-}
-
-static void test_viommu_overflow(struct kunit *test)
-{
-	struct selftest_record buf[8] = {};
-	struct fake_viommu fake;
-	unsigned int i;
-
-	fake_viommu_open(test, &fake, 4);
-	for (i = 0; i < 10; i++)
-		KUNIT_EXPECT_EQ(test, fake_report(&fake, 100 + i), 0);
-
-	/* Four events, and behind them the sequence of the last lost one */
-	KUNIT_EXPECT_EQ(test, read_kernel(fake.filep, buf, sizeof(buf), 0),
-			4 * sizeof(buf[0]) + sizeof(buf[0].header));
-	for (i = 0; i < 4; i++) {
-		KUNIT_EXPECT_EQ(test, buf[i].header.flags, 0);
-		KUNIT_EXPECT_EQ(test, buf[i].header.sequence, i);
-		KUNIT_EXPECT_EQ(test, buf[i].event.virt_id, 100 + i);
-	}
-	KUNIT_EXPECT_EQ(test, buf[4].header.flags,
-			IOMMU_VEVENTQ_FLAG_LOST_EVENTS);
-	KUNIT_EXPECT_EQ(test, buf[4].header.sequence, 9);
-	KUNIT_EXPECT_EQ(test, read_kernel(fake.filep, buf, sizeof(buf), 0), 0);
-
-	/* The depth is whole again: depth and not one more */
-	for (i = 0; i < 5; i++)
-		fake_report(&fake, i);
-	KUNIT_EXPECT_EQ(test, read_kernel(fake.filep, buf, sizeof(buf), 0),
-			4 * sizeof(buf[0]) + sizeof(buf[0].header));
-	KUNIT_EXPECT_EQ(test, buf[0].header.sequence, 10);
-	KUNIT_EXPECT_EQ(test, buf[4].header.sequence, 14);
-	fake_viommu_close(test, &fake);
-}
-
-/* A LOST header that an event has made needless does not appear */
-static void test_viommu_gap(struct kunit *test)
-{
-	struct selftest_record buf[4] = {};
-	struct fake_viommu fake;
-
-	fake_viommu_open(test, &fake, 1);
-	fake_report(&fake, 1);
-	fake_report(&fake, 2);
-	/* Room for the event alone: the header stays, and is readable */
-	KUNIT_EXPECT_EQ(test, read_kernel(fake.filep, buf, sizeof(buf[0]), 0),
-			sizeof(buf[0]));
-	KUNIT_EXPECT_TRUE(test, vfs_poll(fake.filep, NULL) & EPOLLIN);
-	fake_report(&fake, 3);
-	KUNIT_EXPECT_EQ(test, read_kernel(fake.filep, buf, sizeof(buf), 0),
-			sizeof(buf[0]));
-	KUNIT_EXPECT_EQ(test, buf[0].header.flags, 0);
-	KUNIT_EXPECT_EQ(test, buf[0].header.sequence, 2);
-	KUNIT_EXPECT_EQ(test, vfs_poll(fake.filep, NULL), 0);
-	fake_viommu_close(test, &fake);
-}
-
-static void test_viommu_lost_header_fault(struct kunit *test)
-{
-	unsigned long end = user_page_end(test);
-	struct selftest_record buf[4] = {};
-	struct fake_viommu fake;
-
-	fake_viommu_open(test, &fake, 1);
-	fake_report(&fake, 1);
-	fake_report(&fake, 2);
-	/* The event fails, then the header behind it */
-	KUNIT_EXPECT_EQ(test, read_user(fake.filep, end - 8, sizeof(buf)),
-			-EFAULT);
-	KUNIT_EXPECT_EQ(test, read_user(fake.filep, end - 16, sizeof(buf)), 12);
-	KUNIT_EXPECT_EQ(test, read_user(fake.filep, end, sizeof(buf)), -EFAULT);
-	KUNIT_EXPECT_EQ(test, read_kernel(fake.filep, buf, sizeof(buf), 0), 8);
-	KUNIT_EXPECT_EQ(test, buf[0].header.sequence, 1);
-	fake_viommu_close(test, &fake);
-}
-
-static void test_viommu_closed(struct kunit *test)
-{
-	struct fake_viommu fake;
-
-	fake_viommu_open(test, &fake, 2);
-	fake_report(&fake, 1);
-	__fput_sync(fake.filep);
-	/* No driver is told that it reports in vain */
-	KUNIT_EXPECT_EQ(test, fake_report(&fake, 2), 0);
-	KUNIT_EXPECT_EQ(test, fake_report(&fake, 3), 0);
-	KUNIT_EXPECT_EQ(test, fake_report(&fake, 4), 0);
-	KUNIT_EXPECT_EQ(test,
-			iommufd_object_remove(fake.ictx, NULL, fake.veventq_id,
-					      0),
-			0);
-	KUNIT_EXPECT_EQ(test, fake_report(&fake, 5), -EOPNOTSUPP);
-	fake_viommu_put(test, &fake);
-}
-
-static void test_viommu_no_queue(struct kunit *test)
-{
-	struct iommu_viommu_event_selftest event = {};
-	struct fake_viommu fake;
-	int rc;
-
-	fake_viommu_open(test, &fake, 1);
-	rc = iommufd_viommu_report_event(fake.viommu,
-					 IOMMU_VEVENTQ_TYPE_ARM_SMMUV3, &event,
-					 sizeof(event));
-	KUNIT_EXPECT_EQ(test, rc, -EOPNOTSUPP);
-	fake_viommu_close(test, &fake);
-}
-
-/* Each step of the allocation that can fail leaves nothing behind */
-static void test_viommu_failed_alloc(struct kunit *test)
-{
-	struct iommu_veventq_alloc cmd;
-	struct iommufd_ucmd ucmd;
-	struct fake_viommu fake;
-
-	fake_viommu(test, &fake);
-	ucmd = fake_ucmd(test, fake.ictx, &cmd, sizeof(cmd));
-	KUNIT_EXPECT_EQ(test, fake_veventq(&fake, &ucmd, 0), -EINVAL);
-	KUNIT_EXPECT_EQ(test, fake_veventq(&fake, &ucmd, (1 << 19) + 1),
-			-EINVAL);
-	ucmd.ubuffer += PAGE_SIZE;
-	KUNIT_EXPECT_EQ(test, fake_veventq(&fake, &ucmd, 1), -EFAULT);
-	KUNIT_EXPECT_EQ(test, fake_report(&fake, 1), -EOPNOTSUPP);
-	fake_viommu_put(test, &fake);
-
-	/* The second queue of a type fails and does not hurt the first */
-	fake_viommu_open(test, &fake, 1);
-	ucmd = fake_ucmd(test, fake.ictx, &cmd, sizeof(cmd));
-	KUNIT_EXPECT_EQ(test, fake_veventq(&fake, &ucmd, 1), -EEXIST);
-	KUNIT_EXPECT_EQ(test, fake_report(&fake, 1), 0);
-	fake_viommu_close(test, &fake);
-}
-
 /* A device that faults, attached to a domain with a real fault queue */
 struct fake_faulter {
 	struct iommufd_ctx *ictx;
@@ -1161,12 +813,6 @@ static struct kunit_case eventq_cases[] = {
 	KUNIT_CASE(test_file_mode),
 	KUNIT_CASE(test_last_close),
 	KUNIT_CASE(test_failed_publish),
-	KUNIT_CASE(test_viommu_overflow),
-	KUNIT_CASE(test_viommu_gap),
-	KUNIT_CASE(test_viommu_lost_header_fault),
-	KUNIT_CASE(test_viommu_closed),
-	KUNIT_CASE(test_viommu_no_queue),
-	KUNIT_CASE(test_viommu_failed_alloc),
 	KUNIT_CASE(test_iopf_cookie_wrap),
 	KUNIT_CASE(test_iopf_cookie_in_use),
 	KUNIT_CASE(test_iopf_cookie_space),

@@ -468,3 +468,14 @@ void iommufd_viommu_eventq_init(struct iommufd_viommu *viommu)
 	spin_lock_init(&viommu->veventqs_lock);
 	viommu->report_event = viommu_report_event;
 }
+
+#if IS_ENABLED(CONFIG_IOMMUFD_EVENTQ_KUNIT_TEST)
+/* Set what the next event takes, for tests of what happens when it wraps */
+void iommufd_viommu_test_set_sequence(struct iommufd_eventq *eventq,
+				      u32 sequence)
+{
+	spin_lock_irq(&eventq->wait.lock);
+	to_viommu_eventq(eventq)->sequence = sequence;
+	spin_unlock_irq(&eventq->wait.lock);
+}
+#endif
