@@ -59,8 +59,8 @@ def boot(kernel, name):
     text = log.read_text(errors="replace").replace("\r", "") if log.exists() else ""
     errors = re.findall(r"^error: .*|^.*(?:WARNING|BUG|Oops).*", text, re.M)
     if done.returncode or errors:
-        raise Failure(f"the {kernel} kernel: {(errors or done.stderr.strip().splitlines())[-1]} "
-                      f"(see {log})")
+        why = (["the program failed"] + done.stderr.strip().splitlines() + errors)[-1]
+        raise Failure(f"the {kernel} kernel: {why} (see {log})")
     found = re.findall(r"^bench (\S+) (\S+)$", text, re.M)
     return {n: None if v == "never" else float(v) for n, v in found}
 
@@ -76,7 +76,7 @@ def measure():
 def differences(first, again):
     """Names whose value in a second boot is another one."""
     return [n for n, v in again.items()
-            if abs(v - first[n]) > REPEATS * max(abs(first[n]), 1)]
+            if abs(v - value(first, n)) > REPEATS * max(abs(first[n]), 1)]
 
 
 # ---- judging
@@ -93,15 +93,23 @@ def value(results, name):
     return results[name]
 
 
+def within(values, budget):
+    if budget == "-":
+        return True
+    if budget == "flat":
+        return max(values) <= FLAT * values[0]
+    low, _, high = budget.rpartition("..")
+    return all(v is not None and float(low or 0) <= v <= float(high) for v in values)
+
+
 def single(name, budget, text, stock, ours):
     a, b = value(stock, name), value(ours, name)
-    ok = budget == "-" or (b is not None and b <= float(budget))
-    return Row(name, budget, text, (a,), (b,), ok)
+    return Row(name, budget, text, (a,), (b,), within((b,), budget))
 
 
 def series(name, budget, text, stock, ours):
     a, b = ([value(r, f"{name}{n}") for n in SIZES] for r in (stock, ours))
-    return Row(name, budget, text, a, b, budget == "-" or b[-1] <= FLAT * b[0])
+    return Row(name, budget, text, a, b, within(b, budget))
 
 
 def judge(stock, ours):

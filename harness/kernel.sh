@@ -11,7 +11,7 @@ out=$BUILD/out/$1-$2
 image=$out/bzImage
 stamp=$out/stamp
 
-# The two kernels of the benchmark differ in a few files: see bench/source.sh.
+# The two kernels of the benchmark differ in a few files: see bench-source.sh.
 case $1-$2 in
 tree-plain | tree-debug | base-plain | base-debug) ;;
 stock-bench | ours-bench)
@@ -53,7 +53,7 @@ build()
 	} | tee "$log" | "$HARNESS/progress.sh"
 	! grep -q '^make of the kernel failed$' "$log" || {
 		grep -E 'error:|\*\*\*|undefined reference' "$log" | head -n 10 >&2
-		die "the $2 kernel of build/$1 does not build, see $log"
+		die "the $2 kernel of $1 does not build, see $log"
 	}
 }
 
@@ -61,15 +61,15 @@ mkdir -p "$out" "${image%/*}"
 fragments "$1" "$2" >"${image%/*}/wanted.config"
 state="$("$HARNESS/tree-id.sh" "$1") $(sha1sum <"${image%/*}/wanted.config") $(gcc -dumpfullversion)"
 if [ "$state" = "$(cat "$stamp" 2>/dev/null)" ] && [ -f "$image" ]; then
-	say "$2 kernel of build/$1: up to date"
+	say "$2 kernel of $1: up to date"
 	exit 0
 fi
 rm -f "$stamp"
-say "building the $2 kernel of build/$1 (about 750 objects)"
-[ "$2" != bench ] || "$ROOT/bench/source.sh" "$1"
+say "building the $2 kernel of $1 (about 750 objects)"
+[ "$2" != bench ] || "$HARNESS/bench-source.sh" "$1"
 configure
 build "$1" "$2"
 cp "$out/arch/x86/boot/bzImage" "$image"
 echo "$state" >"$stamp.new"
 mv "$stamp.new" "$stamp"
-say "$2 kernel of build/$1: built"
+say "$2 kernel of $1: built"

@@ -20,7 +20,7 @@ esac
 # Space for the sources, or for what is built once they are there.
 check_space()
 {
-	if [ -e "$BUILD/base.from" ]; then want=2; else want=12; fi
+	if [ -e "$BUILD/base.from" ]; then want=4; else want=12; fi
 	have=$(($(df -Pk "$BUILD" | awk 'NR == 2 { print $4 }') / 1048576))
 	[ "$have" -ge "$want" ] ||
 		die "only $have GB free for $BUILD, $want GB are needed"
@@ -32,7 +32,6 @@ run_step()
 	clean) rm -rf "$BUILD/out" "$BUILD/series" ;;
 	distclean) find "$BUILD" -mindepth 1 -maxdepth 1 ! -name lock -exec rm -rf {} + ;;
 	tree | series) python3 "$HARNESS/tree.py" "$1" ;;
-	bench) "$ROOT/bench/bench.sh" ;;
 	check | check-stock) python3 "$HARNESS/check.py" "$1" ${T:+"$T"} ;;
 	*) "$HARNESS/$1.sh" ;;
 	esac

@@ -8,5 +8,5 @@
 case $1 in
 tree | ours) git -C "$BUILD/tree" rev-parse 'HEAD^{tree}' ;;
 base) sha1sum <"$BUILD/base.from" | cut -c1-40 ;;
-stock) cat "$BUILD/base.from" "$ROOT"/series/*-iommufd-selftest-iopf.patch | sha1sum | cut -c1-40 ;;
+stock) cat "$BUILD/base.from" "$HARNESS/bench-source.sh" "$ROOT"/series/*-iommufd-selftest-iopf.patch | sha1sum | cut -c1-40 ;;
 esac

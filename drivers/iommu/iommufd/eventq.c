@@ -322,7 +322,8 @@ int iommufd_eventq_publish(struct iommufd_eventq *eventq,
 	/*
 	 * .open never runs for this file, so what stream_open() does is done
 	 * here: a stream has no position, and reads and writes can be in flight
-	 * at once. With IOCB_NOWAIT none of them waits.
+	 * at once. With IOCB_NOWAIT none of them waits for a record or for
+	 * another reader.
 	 */
 	filep = anon_inode_getfile_fmode(eventq->ops->file_name,
 					 eventq->ops->answer ?

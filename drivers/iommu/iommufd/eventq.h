@@ -103,12 +103,12 @@ struct iommufd_eventq_ops {
  * @contended: a reader that may not wait met a locked @readers
  * @readers: serialises readers; see the locking rules
  * @wait: pollers and waiting readers. Its lock is the queue lock: it protects
- *        the members below and all that the class says it does.
+ *        @queued, @closed and all that the class says it does.
  * @queued: number of records that were added and not removed; changed under the
  *          queue lock by iommufd_eventq_add() and iommufd_eventq_remove()
+ * @closed: the file was closed for good: nobody will read or answer
  * @taken: number of those that the reader took off since without that lock, by
  *         iommufd_eventq_take(); both may wrap
- * @closed: the file was closed for good: nobody will read or answer
  */
 struct iommufd_eventq {
 	struct iommufd_object obj;
@@ -121,8 +121,10 @@ struct iommufd_eventq {
 
 	wait_queue_head_t wait;
 	unsigned int queued;
-	unsigned int taken;
 	bool closed;
+
+	/* Apart from what reports write */
+	unsigned int taken ____cacheline_aligned_in_smp;
 };
 
 static inline void iommufd_eventq_assert_locked(struct iommufd_eventq *eventq)

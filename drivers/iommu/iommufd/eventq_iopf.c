@@ -28,7 +28,7 @@
 
 #define IOPF_RECORD_SIZE sizeof(struct iommu_hwpt_pgfault)
 
-/* A chunk of the cookie table takes 512 bytes, and all chunks 32 bits of cookies */
+/* A chunk of the cookie table takes 512 bytes; there are whole chunks only */
 #define IOPF_CHUNK_SLOTS 63
 #define IOPF_NR_COOKIES (U32_MAX / IOPF_CHUNK_SLOTS * IOPF_CHUNK_SLOTS)
 
@@ -39,14 +39,12 @@ static_assert((int)IOMMU_PGFAULT_FLAGS_PASID_VALID ==
 static_assert((int)IOMMU_PGFAULT_FLAGS_LAST_PAGE ==
 	      (int)IOMMU_FAULT_PAGE_REQUEST_LAST_PAGE);
 
-/*
- * The groups with @number * IOPF_CHUNK_SLOTS and the following indexes, @used of
- * them, NULL else
- */
+/* A part of the cookie table */
 struct iopf_chunk {
+	/* By index modulo their number; NULL where nobody has the cookie */
 	struct iopf_group *groups[IOPF_CHUNK_SLOTS];
-	u32 number;
-	u32 used;
+	u32 number;	/* index divided by their number */
+	u32 used;	/* groups that are not NULL */
 };
 
 static_assert(sizeof(struct iopf_chunk) <= 512);
@@ -61,7 +59,7 @@ static_assert(sizeof(struct iopf_chunk) <= 512);
  *
  * @chunks maps cookies to outstanding groups, by the number of the chunk that
  * their index is in. A chunk is there while it is used, or the one in @chunk, in
- * which cookies are handed out. @recent is where one was last looked up, or NULL:
+ * which cookies are handed out, or about to be. @recent is where one was last looked up, or NULL:
  * answers that come in about the order of the faults need no search.
  */
 struct iommufd_iopf_eventq {
@@ -97,7 +95,7 @@ static struct iopf_group **iopf_slot(const struct iommufd_iopf_eventq *iopf,
 	return &chunk->groups[(cookie - iopf->cookie_base) % IOPF_CHUNK_SLOTS];
 }
 
-/* The chunk in which a cookie would be; NULL if none of that chunk is in use */
+/* The chunk in which a cookie would be; NULL if there is none: nobody has it */
 static struct iopf_chunk *iopf_find_chunk(struct iommufd_iopf_eventq *iopf,
 					  u32 cookie)
 {

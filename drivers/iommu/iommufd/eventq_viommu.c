@@ -55,12 +55,13 @@ struct iommufd_viommu_eventq {
 	u32 stride;
 	u32 tail;
 	u32 stored;
-	u32 head;
-
 	u32 sequence;
 	u32 lost_sequence;
 	bool lost_pending;
 	u64 nr_lost;
+
+	/* Apart from what reports write */
+	u32 head ____cacheline_aligned_in_smp;
 	struct iommufd_vevent_header lost_header;
 };
 
@@ -124,18 +125,17 @@ static void viommu_event_store(struct iommufd_viommu_eventq *veventq,
 	memcpy(header + 1, event_data, viommu_event_payload(veventq));
 	if (++veventq->tail == veventq->depth)
 		veventq->tail = 0;
+
+	/*
+	 * Before the reader can take it off. The gap in front of this event tells
+	 * of the lost ones, so it takes the place of their header in the number of
+	 * records, which is never too low for somebody who was told of one.
+	 */
+	if (!veventq->lost_pending)
+		__iommufd_eventq_add(&veventq->common);
 	/* The record first: pairs with viommu_event_count() */
 	smp_store_release(&veventq->stored, veventq->stored + 1);
 
-	if (!veventq->lost_pending) {
-		iommufd_eventq_add(&veventq->common);
-		return;
-	}
-	/*
-	 * The gap in front of this event tells of the lost ones. It takes the
-	 * place of their header in the number of records, which so is never too
-	 * low for somebody who was told of a record.
-	 */
 	veventq->lost_pending = false;
 	iommufd_eventq_wake(&veventq->common);
 }

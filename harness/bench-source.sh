@@ -4,16 +4,17 @@
 # Both are built from this one folder, so that the second build compiles only
 # what differs. "Stock" is the base with the mock device of the series, which
 # both so measure with; the queues, and all else, are the base's.
-# usage: source.sh stock|ours
-. "$(dirname "$0")/../harness/lib.sh"
+# usage: bench-source.sh stock|ours
+. "$(dirname "$0")/lib.sh"
 
 src=$BUILD/bench
 tree=$BUILD/tree
 
-# The user's git settings are none of our business.
+# The user's git settings are none of our business, and still less the user's
+# repository, which git would find above a folder that is no worktree.
 tree_git()
 {
-	GIT_CONFIG_GLOBAL=/dev/null GIT_CONFIG_NOSYSTEM=1 git "$@"
+	GIT_CEILING_DIRECTORIES=$BUILD GIT_CONFIG_GLOBAL=/dev/null GIT_CONFIG_NOSYSTEM=1 git "$@"
 }
 
 # Another base means another build/tree, which then does not know the folder.
@@ -33,5 +34,5 @@ stock)
 		die "the series' mock device does not apply to the base alone"
 	;;
 ours) tree_git -C "$src" reset -q --hard series ;;
-*) die "source.sh knows stock and ours, not $1" ;;
+*) die "bench-source.sh knows stock and ours, not $1" ;;
 esac

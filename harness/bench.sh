@@ -1,8 +1,8 @@
 #!/bin/sh
 # SPDX-License-Identifier: GPL-2.0
 # Measures: builds the stock kernel and ours with one configuration, and leaves
-# the rest to bench.py.
-. "$(dirname "$0")/../harness/lib.sh"
+# the rest to bench/bench.py.
+. "$(dirname "$0")/lib.sh"
 
 "$HARNESS/setup.sh" gnuplot-nox
 "$HARNESS/programs.sh" benchmark
