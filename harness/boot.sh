@@ -4,7 +4,8 @@
 # ends when the guest does or its time is up. The console goes to a log file; to
 # the terminal if the job is "shell". Exit status: that of the last program of
 # the job that failed, 124 if there was no end to it. The bench kernels get a
-# clock that counts instructions, and CPUS CPUs (one if that is not set).
+# clock that counts instructions. CPUS is the number of CPUs: by default two, one
+# for bench kernels.
 # usage: boot.sh tree|base plain|debug JOB LOG SECONDS [kernel parameter...]
 #        boot.sh stock|ours bench JOB LOG SECONDS
 . "$(dirname "$0")/lib.sh"
@@ -33,7 +34,7 @@ bench)
 	;;
 *)
 	machine='-accel tcg,thread=multi -cpu max,-la57'
-	cpus=2
+	cpus=${CPUS:-2}
 	;;
 esac
 
