@@ -1224,10 +1224,10 @@ FIXTURE_VARIANT(step)
 	int at_least;		/* so many steps fail */
 };
 
-/* The object, the page of records, the file. */
+/* The object, the page of records, the file and its part of the file system. */
 FIXTURE_VARIANT_ADD(step, fault_queue)
 {
-	.at_least = 3,
+	.at_least = 4,
 };
 
 /* The vIOMMU, the object, the ring, the file. */
@@ -1276,34 +1276,57 @@ static bool all_or_nothing(struct _test_data_step *self, int rc, int fd,
 	       !end_queue(&self->w);
 }
 
+#define STEP_TRIES 6
+
+/*
+ * Let the nth allocation fail. Now and then the kernel makes one more, for
+ * itself, and then it is another one's turn: so try again if that did no harm,
+ * not always after the same number of queues. Returns what the last try did.
+ */
+static int alloc_with_failing_step(struct _test_data_step *self,
+				   const FIXTURE_VARIANT(step) *variant,
+				   int nth, bool *came)
+{
+	long id = next_id(&self->w);
+	int fd = lowest_free_fd(), rc = 0, warm, i;
+
+	*came = false;
+	for (i = 0; i < STEP_TRIES && !rc; i++) {
+		/* Have at hand what is needed once in a while only. */
+		for (warm = 0; warm <= i % 2; warm++) {
+			rc = some_queue(&self->w, self->viommu, variant->depth);
+			if (rc || !all_or_nothing(self, rc, fd, id))
+				return -EPROTO;
+		}
+		if (inject_number(self->in.nth_fd, nth))
+			return -EPROTO;
+		rc = some_queue(&self->w, self->viommu, variant->depth);
+		*came |= nth_came(&self->in);
+		if (!all_or_nothing(self, rc, fd, id) || (rc && !*came))
+			return -EPROTO;
+	}
+	return rc;
+}
+
 /*
  * Each allocation in turn, until there is none left to fail. Some may fail and
  * do no harm, as the kernel has another way: then there is a queue.
  */
 TEST_F(step, alloc)
 {
-	long id = next_id(&self->w), before = charged(&self->group);
-	int fd = lowest_free_fd(), failed = 0, nth, rc;
+	long before = charged(&self->group);
+	int failed = 0, nth, rc;
 	bool came = true;
 
 	for (nth = 1; came; nth++) {
 		ASSERT_GT(200, nth);
-		/* Have at hand what is needed once in a while only. */
-		rc = some_queue(&self->w, self->viommu, variant->depth);
-		ASSERT_EQ(0, rc);
-		ASSERT_TRUE(all_or_nothing(self, rc, fd, id));
-		ASSERT_EQ(0, inject_number(self->in.nth_fd, nth));
-		rc = some_queue(&self->w, self->viommu, variant->depth);
-		came = nth_came(&self->in);
-		ASSERT_TRUE(all_or_nothing(self, rc, fd, id));
+		rc = alloc_with_failing_step(self, variant, nth, &came);
 		if (!rc)
 			continue;
-		ASSERT_TRUE(came);
 		/* With its test support the kernel fails to find objects, too. */
 		ASSERT_EQ(nth == 1 && variant->depth ? -ENOENT : -ENOMEM, rc);
 		failed++;
 	}
-	ASSERT_EQ(0, rc);
 	ASSERT_LE(variant->at_least, failed);
 	ASSERT_TRUE(charge_falls_to(&self->group, before + SLACK));
 	/* Nothing holds on to the vIOMMU. */
