@@ -390,6 +390,37 @@ TEST_F(alloc, fault_queue_on_nesting_parent)
 	ASSERT_EQ(-EOPNOTSUPP, eq_call(self->w.iommu, IOMMU_HWPT_ALLOC, &cmd));
 }
 
+/* Nothing else can be one, whatever it is. */
+TEST_F(alloc, fault_id_is_of_a_fault_queue)
+{
+	struct world *w = &self->w;
+	struct iommu_hwpt_alloc cmd = {
+		.size = sizeof(cmd),
+		.flags = IOMMU_HWPT_FAULT_ID_VALID,
+		.dev_id = w->dev[1].dev_id,
+		.pt_id = w->ioas,
+	};
+	struct eq_queue q, vq;
+	__u32 ids[] = {
+		0, 1 << 24, w->ioas, w->dev[0].dev_id, w->viommu, 0
+	};
+	size_t i;
+
+	ASSERT_EQ(0, eq_vevent_queue(w->iommu, w->viommu,
+				     IOMMU_VEVENTQ_TYPE_SELFTEST, 0, DEPTH,
+				     &vq));
+	ids[ARRAY_SIZE(ids) - 1] = vq.id;
+	for (i = 0; i < ARRAY_SIZE(ids); i++) {
+		cmd.fault_id = ids[i];
+		ASSERT_EQ(-ENOENT, eq_call(w->iommu, IOMMU_HWPT_ALLOC, &cmd)) {
+			TH_LOG("object %u", ids[i]);
+		}
+	}
+	ASSERT_EQ(0, eq_fault_queue(w->iommu, 0, &q));
+	cmd.fault_id = q.id;
+	ASSERT_EQ(0, eq_call(w->iommu, IOMMU_HWPT_ALLOC, &cmd));
+}
+
 TEST_F(alloc, vevent_depth)
 {
 	static const struct {

@@ -494,6 +494,33 @@ TEST_F(fault, cookies_are_not_reused)
 				     IOMMUFD_PAGE_RESP_SUCCESS));
 }
 
+/* An old fault and the newest are answered in turns, over many cookies. */
+TEST_F(fault, old_and_new_answers_in_turns)
+{
+	__u32 old[200], fresh[ARRAY_SIZE(old)];
+	int i, fd = self->w.queue.fd;
+
+	for (i = 0; i < ARRAY_SIZE(old); i++)
+		ASSERT_TRUE(outstanding(&self->w, 0, i, &old[i]));
+	for (i = 0; i < ARRAY_SIZE(old); i++) {
+		ASSERT_TRUE(outstanding(&self->w, 0, 1000 + i, &fresh[i]));
+		ASSERT_EQ(ANSWER_LEN, answer(fd, fresh[i],
+					     IOMMUFD_PAGE_RESP_SUCCESS));
+		ASSERT_TRUE(got(&self->w, 0, 1000 + i, GOT_SUCCESS));
+		ASSERT_EQ(ANSWER_LEN, answer(fd, old[i],
+					     IOMMUFD_PAGE_RESP_SUCCESS));
+		ASSERT_TRUE(got(&self->w, 0, i, GOT_SUCCESS));
+	}
+	for (i = 0; i < ARRAY_SIZE(old); i++) {
+		ASSERT_EQ(-EINVAL, answer(fd, fresh[i],
+					  IOMMUFD_PAGE_RESP_SUCCESS));
+		ASSERT_EQ(-EINVAL, answer(fd, old[i],
+					  IOMMUFD_PAGE_RESP_SUCCESS));
+	}
+	ASSERT_TRUE(got_nothing(&self->w, 0));
+	ASSERT_EQ(0, eq_fdinfo(fd, "outstanding"));
+}
+
 TEST_F(fault, failed_read_spends_no_answer)
 {
 	struct iommu_hwpt_pgfault f;
@@ -524,6 +551,23 @@ TEST_F(fault, failed_read_spends_no_answer)
 /*
  * Fault queues: detach, replace, close
  */
+
+/* A fault that a failed read put back is as queued as any. */
+TEST_F(fault, detach_after_failed_read)
+{
+	struct iommu_hwpt_pgfault f;
+
+	ASSERT_EQ(0, fault(&self->w, 0, 1));
+	ASSERT_EQ(0, fault(&self->w, 1, 2));
+	ASSERT_EQ(-EFAULT, sys_read(self->w.queue.fd, eq_edge(0), sizeof(f)));
+	ASSERT_EQ(0, eq_replace(self->w.iommu, &self->w.dev[0], self->w.ioas));
+	ASSERT_TRUE(got(&self->w, 0, 1, GOT_INVALID));
+	ASSERT_EQ(1, eq_fdinfo(self->w.queue.fd, "queued"));
+	ASSERT_EQ(FAULT_LEN, sys_read(self->w.queue.fd, &f, sizeof(f)));
+	ASSERT_EQ(2, f.grpid);
+	ASSERT_FALSE(readable(self->w.queue.fd));
+	ASSERT_EQ(1, eq_fdinfo(self->w.queue.fd, "outstanding"));
+}
 
 TEST_F(fault, replace_answers_invalid)
 {
@@ -605,6 +649,43 @@ TEST_F(fault, replace_that_changes_nothing)
 	ASSERT_TRUE(got(&self->w, 0, 1, GOT_SUCCESS));
 	ASSERT_TRUE(got(&self->w, 0, 2, GOT_SUCCESS));
 	ASSERT_TRUE(got_nothing(&self->w, 0));
+}
+
+/* Nor does an attempt that gets as far as the device, and fails there. */
+TEST_F(fault, failed_replace_changes_nothing)
+{
+	struct world *w = &self->w;
+	struct iommu_test_cmd cmd = {
+		.id = w->ioas,
+		.mock_domain_flags.dev_flags = MOCK_FLAGS_DEVICE_NO_DIRTY,
+	};
+	struct iommu_hwpt_alloc dirty = {
+		.size = sizeof(dirty),
+		.flags = IOMMU_HWPT_ALLOC_DIRTY_TRACKING,
+		.dev_id = w->dev[0].dev_id,
+		.pt_id = w->ioas,
+	};
+	struct iommu_hwpt_pgfault f;
+	__u32 cookie;
+
+	ASSERT_EQ(0, eq_test(w->iommu, IOMMU_TEST_OP_MOCK_DOMAIN_FLAGS, &cmd));
+	w->dev[1].stdev_id = cmd.mock_domain_flags.out_stdev_id;
+	w->dev[1].dev_id = cmd.mock_domain_flags.out_idev_id;
+	ASSERT_EQ(0, eq_replace(w->iommu, &w->dev[1], w->hwpt));
+	ASSERT_EQ(0, eq_call(w->iommu, IOMMU_HWPT_ALLOC, &dirty));
+
+	ASSERT_TRUE(outstanding(w, 1, 1, &cookie));
+	ASSERT_EQ(0, fault(w, 1, 2));
+	ASSERT_EQ(-EINVAL, eq_replace(w->iommu, &w->dev[1], dirty.out_hwpt_id));
+	ASSERT_TRUE(got_nothing(w, 1));
+	ASSERT_EQ(FAULT_LEN, sys_read(w->queue.fd, &f, sizeof(f)));
+	ASSERT_EQ(2, f.grpid);
+	ASSERT_EQ(ANSWER_LEN, answer(w->queue.fd, cookie,
+				     IOMMUFD_PAGE_RESP_SUCCESS));
+	ASSERT_EQ(ANSWER_LEN, answer(w->queue.fd, f.cookie,
+				     IOMMUFD_PAGE_RESP_SUCCESS));
+	ASSERT_TRUE(got(w, 1, 1, GOT_SUCCESS));
+	ASSERT_TRUE(got(w, 1, 2, GOT_SUCCESS));
 }
 
 /* Who attaches to a queue that nobody has open need not wait, either. */

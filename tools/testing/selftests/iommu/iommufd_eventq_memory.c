@@ -13,19 +13,8 @@
 #include <sys/stat.h>
 
 #include "../kselftest_harness.h"
+#include "iommufd_eventq_inject.h"
 #include "iommufd_eventq_world.h"
-
-static int write_file(const char *path, const char *text)
-{
-	int fd = open(path, O_WRONLY | O_CLOEXEC);
-	long rc;
-
-	if (fd < 0)
-		return -errno;
-	rc = sys_write(fd, text, strlen(text));
-	close(fd);
-	return rc < 0 ? rc : 0;
-}
 
 /* The number behind @key in a file of lines "key number"; or the first one. */
 static long read_number(const char *path, const char *key)
@@ -44,15 +33,6 @@ static long read_number(const char *path, const char *key)
 	}
 	fclose(file);
 	return value;
-}
-
-/* The id that the next object gets: an id that leaked is not free. */
-static long next_id(struct world *w)
-{
-	__u32 id;
-	int rc = eq_ioas(w->iommu, &id);
-
-	return rc ? rc : eq_destroy(w->iommu, id) ?: (long)id;
 }
 
 /* A vIOMMU event queue on @viommu of the mock, which takes every type. */
@@ -311,6 +291,30 @@ TEST_F(charge, fault_queues)
 		ASSERT_EQ(0, eq_destroy(self->w.iommu, queues[i].id));
 	}
 	ASSERT_TRUE(charge_falls_to(&self->group, before + SLACK / 2));
+}
+
+#define NR_SMALL_QUEUES 400L
+/* So many events of SMMUv3 take most of a page. */
+#define SMALL_DEPTH 100
+
+/* A ring is charged as well where it takes a page or less. */
+TEST_F_TIMEOUT(charge, small_vevent_queues, 60)
+{
+	static __u32 viommus[NR_SMALL_QUEUES];
+	long before, grown;
+	int i;
+
+	for (i = 0; i < NR_SMALL_QUEUES; i++)
+		ASSERT_EQ(0, eq_viommu(self->w.iommu, self->w.ioas,
+				       &self->w.dev[1], &viommus[i]));
+	before = charged(&self->group);
+	for (i = 0; i < NR_SMALL_QUEUES; i++)
+		ASSERT_EQ(0, viommu_queue(&self->w, viommus[i],
+					  IOMMU_VEVENTQ_TYPE_ARM_SMMUV3,
+					  SMALL_DEPTH));
+	grown = charged(&self->group) - before;
+	ASSERT_LE(NR_SMALL_QUEUES * PAGE_LEN, grown + SLACK / 2);
+	ASSERT_GE(NR_SMALL_QUEUES * 3 * PAGE_LEN, grown);
 }
 
 #define NR_FAULTS 8192
@@ -875,71 +879,6 @@ TEST_F(limit, vevents)
  * Allocations that fail
  */
 
-#define INJECT "/sys/kernel/debug/failslab/"
-
-/* Files are opened before: opening one allocates. */
-struct injector {
-	int task_fd;		/* "make-it-fail": allocations of this task */
-	int filter_fd;		/* "task-filter": of such tasks only */
-	int space_fd;		/* "space": so many bytes are still to be had */
-	int nth_fd;		/* "fail-nth": only one, in so many */
-};
-
-static int injector_open(struct injector *in)
-{
-	if (write_file(INJECT "probability", "100") ||
-	    write_file(INJECT "interval", "1") ||
-	    write_file(INJECT "times", "-1") ||
-	    write_file(INJECT "space", "0") ||
-	    write_file(INJECT "verbose", "0") ||
-	    write_file(INJECT "task-filter", "Y") ||
-	    write_file(INJECT "ignore-gfp-wait", "N"))
-		return -EACCES;
-	in->task_fd = open("/proc/self/make-it-fail", O_WRONLY | O_CLOEXEC);
-	in->filter_fd = open(INJECT "task-filter", O_WRONLY | O_CLOEXEC);
-	in->space_fd = open(INJECT "space", O_WRONLY | O_CLOEXEC);
-	in->nth_fd = open("/proc/thread-self/fail-nth", O_RDWR | O_CLOEXEC);
-	return in->task_fd < 0 || in->filter_fd < 0 || in->space_fd < 0 ||
-	       in->nth_fd < 0 ? -errno : 0;
-}
-
-static int inject(int fd, const char *text)
-{
-	return sys_write(fd, text, strlen(text)) < 0 ? -1 : 0;
-}
-
-static int inject_number(int fd, unsigned int number)
-{
-	char text[16];
-
-	snprintf(text, sizeof(text), "%u", number);
-	return inject(fd, text);
-}
-
-static void injector_close(struct injector *in)
-{
-	inject(in->filter_fd, "Y");
-	inject(in->task_fd, "0");
-	write_file(INJECT "probability", "0");
-	write_file(INJECT "space", "0");
-	close(in->task_fd);
-	close(in->filter_fd);
-	close(in->space_fd);
-	close(in->nth_fd);
-}
-
-/* The allocation that was to fail came; else it is called off. */
-static bool nth_came(struct injector *in)
-{
-	char text[16] = {};
-	bool came = pread(in->nth_fd, text, sizeof(text) - 1, 0) > 0 &&
-		    !strtoul(text, NULL, 10);
-
-	return inject_number(in->nth_fd, 0) ? false : came;
-}
-
-#define NO_INJECTION "needs FAILSLAB, its debugfs files, and root"
-
 FIXTURE(failing)
 {
 	struct world w;
@@ -1145,6 +1084,50 @@ TEST_F(failing, read_as_memory_runs_out)
 				     IOMMUFD_PAGE_RESP_SUCCESS));
 	ASSERT_TRUE(got(&self->w, 0, 1, GOT_SUCCESS));
 	ASSERT_TRUE(got(&self->w, 0, 2, GOT_SUCCESS));
+}
+
+/*
+ * The same for a later read, which has records and some cookies: it needs memory
+ * for more of them, and for what leads to them.
+ */
+TEST_F(failing, later_read_as_memory_runs_out)
+{
+	static struct iommu_hwpt_pgfault f[200];
+	unsigned int space, failed = 0, i;
+	long rc, done = FAULT_LEN;
+	char *buf = (char *)f;
+	int fd;
+
+	ASSERT_EQ(0, world_fault_queue(&self->w, NO_WAIT_FLAG));
+	fd = self->w.queue.fd;
+	for (i = 0; i < 200; i++)
+		ASSERT_EQ(0, fault(&self->w, 0, i));
+	ASSERT_EQ(done, sys_read(fd, buf, done));
+	ASSERT_EQ(0, fail_allocations(self, true));
+	rc = sys_read(fd, buf + done, sizeof(f) - done);
+	ASSERT_EQ(0, fail_allocations(self, false));
+	ASSERT_LT(0, rc);
+	done += rc;
+
+	rc = -ENOMEM;
+	for (space = 0; rc == -ENOMEM && space < 65536; space += 64) {
+		ASSERT_EQ(0, inject_number(self->in.space_fd, space));
+		ASSERT_EQ(0, fail_allocations(self, true));
+		rc = sys_read(fd, buf + done, FAULT_LEN);
+		ASSERT_EQ(0, fail_allocations(self, false));
+		failed += rc == -ENOMEM;
+	}
+	ASSERT_EQ(0, inject_number(self->in.space_fd, 0));
+	ASSERT_EQ(FAULT_LEN, rc);
+	ASSERT_LE(8, failed);
+	done += rc;
+	rc = sizeof(f) - done;
+	ASSERT_EQ(rc, sys_read(fd, buf + done, rc));
+	for (i = 0; i < 200; i++) {
+		ASSERT_EQ(i, f[i].grpid);
+		ASSERT_EQ(ANSWER_LEN, answer(fd, f[i].cookie,
+					     IOMMUFD_PAGE_RESP_SUCCESS));
+	}
 }
 
 /* Where memory can be had by waiting for it only, the read does that. */

@@ -667,6 +667,109 @@ TEST_F(poll, epoll_edge_during_read)
 	ASSERT_EQ(4, take(&self->q));
 }
 
+/*
+ * A call of another thread that begins about when this one does something, time
+ * and again: which is first shifts from round to round.
+ */
+
+#define NR_RACES 2000
+
+struct twin {
+	long (*fn)(void *arg);
+	void *arg;
+	struct eq_job job;
+	int started, ended;	/* rounds; the last one is NR_RACES */
+	long ret;
+};
+
+static long job_twin(void *arg)
+{
+	struct twin *twin = arg;
+	int round, spins = 0;
+
+	for (round = 1; round <= NR_RACES; round++) {
+		while (__atomic_load_n(&twin->started, __ATOMIC_ACQUIRE) < round)
+			if (++spins % 1024 == 0)
+				sched_yield();
+		twin->ret = twin->fn(twin->arg);
+		__atomic_store_n(&twin->ended, round, __ATOMIC_RELEASE);
+	}
+	return 0;
+}
+
+static void twin_begin(struct twin *twin, int round)
+{
+	int spins = round % 128;
+
+	__atomic_store_n(&twin->started, round, __ATOMIC_RELEASE);
+	while (spins--)
+		__asm__ volatile("" : : : "memory");
+}
+
+static long twin_end(struct twin *twin, int round)
+{
+	int spins = 0;
+
+	while (__atomic_load_n(&twin->ended, __ATOMIC_ACQUIRE) < round)
+		if (++spins % 1024 == 0)
+			sched_yield();
+	return twin->ret;
+}
+
+/*
+ * Two records, two readers at the same time: who is sent away since the other
+ * is busy has missed nothing, as the other tells when it leaves a record.
+ */
+TEST_F(poll, epoll_edge_after_race_of_readers)
+{
+	int round, ep = watch(self->fd, EPOLLIN | EPOLLET);
+	char mine[64], others[64];
+	struct eq_io io = {
+		.fd = self->fd,
+		.buf = others,
+		.len = self->q.len,
+	};
+	struct twin twin = { .fn = eq_job_read, .arg = &io };
+	long ret;
+
+	ASSERT_TRUE(eq_job_start(&twin.job, job_twin, &twin));
+	for (round = 1; round <= NR_RACES; round++) {
+		ASSERT_EQ(0, add_many(&self->q, 2));
+		ASSERT_EQ(EPOLLIN, told(ep));
+		twin_begin(&twin, round);
+		ret = read_nowait(self->fd, mine, self->q.len);
+		ASSERT_EQ(self->q.len, twin_end(&twin, round));
+		if (ret == -EAGAIN)
+			ASSERT_EQ(EPOLLIN, told(ep));
+		else
+			ASSERT_EQ(self->q.len, ret);
+		ASSERT_EQ(ret == -EAGAIN, take(&self->q) >= 0);
+		ASSERT_EQ(0, told(ep));
+	}
+	ASSERT_EQ(0, eq_job_result(&twin.job));
+}
+
+static long job_poll_in(void *arg)
+{
+	return by_poll(*(int *)arg, DEADLINE_MS);
+}
+
+/* The record comes just when somebody begins to wait for it. */
+TEST_F(poll, wakes_who_just_begins)
+{
+	struct twin twin = { .fn = job_poll_in, .arg = &self->fd };
+	int round;
+
+	ASSERT_TRUE(eq_job_start(&twin.job, job_twin, &twin));
+	for (round = 1; round <= NR_RACES; round++) {
+		twin_begin(&twin, round);
+		ASSERT_EQ(0, add(&self->q));
+		ASSERT_EQ(POLLIN, twin_end(&twin, round));
+		ASSERT_LE(0, take(&self->q));
+	}
+	ASSERT_EQ(0, eq_job_result(&twin.job));
+}
+
 TEST_F(poll, epoll_oneshot)
 {
 	static const __u32 modes[] = { EPOLLONESHOT, EPOLLONESHOT | EPOLLET };

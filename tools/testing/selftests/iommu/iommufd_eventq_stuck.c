@@ -1171,6 +1171,81 @@ TEST_F(half_made, reports_are_dropped)
 }
 
 /*
+ * Who is stuck is in the middle of using a device
+ */
+
+FIXTURE(in_use)
+{
+	struct world w;
+	struct eq_stall stall;
+	struct eq_job user;
+};
+
+FIXTURE_SETUP(in_use)
+{
+	if (no_mock())
+		SKIP(return, NO_MOCK);
+	if (eq_stall_init(&self->stall))
+		SKIP(return, NO_STALL);
+	ASSERT_EQ(0, world_open(&self->w));
+}
+
+FIXTURE_TEARDOWN(in_use)
+{
+	close(self->w.iommu);
+}
+
+/* The call waits for something that it cannot be interrupted in. */
+static bool waits_deeply(struct eq_job *job)
+{
+	unsigned int ms;
+
+	for (ms = 0; ms < DEADLINE_MS && eq_task_state(job->tid) != 'D'; ms++)
+		usleep(1000);
+	usleep(QUIET_MS * 1000);
+	return !eq_job_ended(job) && eq_task_state(job->tid) == 'D';
+}
+
+/*
+ * A fault that is just reported uses its device as this call does, but cannot be
+ * held up for so long. Who destroys the device waits for it, and not longer.
+ */
+TEST_F(in_use, device_goes_with_its_last_user)
+{
+	struct world *w = &self->w;
+	struct iommu_hw_info info = {
+		.size = sizeof(info),
+		.dev_id = w->dev[0].dev_id,
+		.data_len = sizeof(struct iommu_test_hw_info),
+		.data_uptr = (uintptr_t)self->stall.page,
+	};
+	struct iommu_destroy end = {
+		.size = sizeof(end),
+		.id = w->dev[0].stdev_id,
+	};
+	struct eq_ioctl use = {
+		.fd = w->iommu,
+		.request = IOMMU_GET_HW_INFO,
+		.arg = &info,
+	};
+	struct eq_ioctl destroy = {
+		.fd = w->iommu,
+		.request = IOMMU_DESTROY,
+		.arg = &end,
+	};
+	struct eq_job job;
+
+	ASSERT_TRUE(eq_job_start(&self->user, eq_job_ioctl, &use));
+	ASSERT_TRUE(eq_stall_hit(&self->stall));
+	ASSERT_TRUE(eq_job_start(&job, eq_job_ioctl, &destroy));
+	ASSERT_TRUE(waits_deeply(&job));
+	ASSERT_EQ(0, eq_stall_fill(&self->stall, NULL, 0));
+	ASSERT_EQ(0, eq_job_result(&self->user));
+	ASSERT_EQ(0, eq_job_result(&job));
+	ASSERT_EQ(-ENOENT, eq_destroy(w->iommu, w->dev[0].dev_id));
+}
+
+/*
  * Who is stuck is killed
  */
 

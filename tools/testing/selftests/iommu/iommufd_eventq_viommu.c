@@ -546,6 +546,66 @@ TEST_F(vevent, other_queues_get_nothing)
 	ASSERT_TRUE(is_event(&v[1], 1));
 }
 
+/* Two threads that allocate at the same time, time and again */
+
+struct racer {
+	struct world *w;
+	unsigned int *ready;
+	struct eq_queue queue;
+};
+
+static void meet(struct racer *racer)
+{
+	__atomic_add_fetch(racer->ready, 1, __ATOMIC_ACQ_REL);
+	while (__atomic_load_n(racer->ready, __ATOMIC_ACQUIRE) < 2)
+		;
+}
+
+#define NR_ALLOC_RACES 25
+
+/* The depth takes a while to allocate: the other looks for a queue meanwhile. */
+static long job_alloc(void *arg)
+{
+	struct racer *racer = arg;
+
+	meet(racer);
+	return eq_vevent_queue(racer->w->iommu, racer->w->viommu,
+			       IOMMU_VEVENTQ_TYPE_ARM_SMMUV3, NO_WAIT_FLAG,
+			       MAX_DEPTH, &racer->queue);
+}
+
+/* Of those who allocate at the same time one gets the type. */
+TEST_F_TIMEOUT(vevent, allocations_race, 120)
+{
+	int round, winner, i, fd = lowest_free_fd();
+	unsigned int ready;
+	struct racer racer[2];
+	struct eq_queue third;
+	struct eq_job job[2];
+
+	for (round = 0; round < NR_ALLOC_RACES; round++) {
+		ready = 0;
+		for (i = 0; i < 2; i++) {
+			racer[i].w = &self->w;
+			racer[i].ready = &ready;
+			ASSERT_TRUE(eq_job_start(&job[i], job_alloc,
+						 &racer[i]));
+		}
+		for (i = 0; i < 2; i++)
+			ASSERT_TRUE(eq_job_end(&job[i], DEADLINE_MS));
+		winner = !!job[0].ret;
+		ASSERT_EQ(0, job[winner].ret);
+		ASSERT_EQ(-EEXIST, job[!winner].ret);
+		ASSERT_EQ(-EEXIST,
+			  eq_vevent_queue(self->w.iommu, self->w.viommu,
+					  IOMMU_VEVENTQ_TYPE_ARM_SMMUV3,
+					  NO_WAIT_FLAG, DEPTH, &third));
+		ASSERT_EQ(0, close(racer[winner].queue.fd));
+		ASSERT_EQ(0, eq_destroy(self->w.iommu, racer[winner].queue.id));
+		ASSERT_EQ(fd, lowest_free_fd());
+	}
+}
+
 /* Two readers with buffers of different sizes, under load */
 
 #define LOAD_EVENTS 2000
@@ -678,29 +738,34 @@ TEST_F(vevent_load, readers_see_the_order)
 static long job_read_as_polled(void *arg)
 {
 	struct load_reader *reader = arg;
-	char buf[VEVENT_LEN];
-	long len;
+	char buf[16 * VEVENT_LEN];
 
 	while (reader->next < LOAD_EVENTS) {
+		long len, at, rc;
+
 		if (!readable(reader->fd))
 			continue;
-		len = read_nowait(reader->fd, buf, sizeof(buf));
+		len = read_nowait(reader->fd, buf, reader->len);
 		/* Nobody else reads: what was there is there. */
 		if (len <= 0)
 			return len ? len : -ENODATA;
-		len = load_note(reader, buf);
-		if (len < 0)
-			return len;
+		for (at = 0; at < len; at += rc) {
+			rc = load_note(reader, buf + at);
+			if (rc < 0)
+				return rc;
+		}
 	}
 	return 0;
 }
 
 /* What poll promises to the only reader holds when the records come right then. */
-TEST_F(vevent_load, readable_means_a_record)
+static void check_readable(struct __test_metadata *_metadata,
+			   struct _test_data_vevent_load *self, size_t len)
 {
 	static __u8 seen[LOAD_EVENTS];
 	struct load_reader reader = {
 		.fd = self->w.queue.fd,
+		.len = len,
 		.seen = seen,
 	};
 	struct eq_job job;
@@ -710,6 +775,17 @@ TEST_F(vevent_load, readable_means_a_record)
 	ASSERT_TRUE(eq_job_end(&job, DEADLINE_MS));
 	ASSERT_EQ(0, job.ret);
 	ASSERT_FALSE(readable(self->w.queue.fd));
+}
+
+TEST_F(vevent_load, readable_means_a_record)
+{
+	check_readable(_metadata, self, VEVENT_LEN);
+}
+
+/* Also if a read takes more than it was told of. */
+TEST_F(vevent_load, readable_means_records)
+{
+	check_readable(_metadata, self, 16 * VEVENT_LEN);
 }
 
 TEST_HARNESS_MAIN

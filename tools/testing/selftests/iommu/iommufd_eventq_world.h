@@ -273,6 +273,15 @@ static inline int lowest_free_fd(void)
 	return fd;
 }
 
+/* The id that the next object gets: an id that leaked is not free. */
+static inline long next_id(struct world *w)
+{
+	__u32 id;
+	int rc = eq_ioas(w->iommu, &id);
+
+	return rc ? rc : eq_destroy(w->iommu, id) ?: (long)id;
+}
+
 /* A record is a normal event with this sequence. */
 static inline bool is_event(const void *record, __u32 sequence)
 {
