@@ -59,8 +59,9 @@ static_assert(sizeof(struct iopf_chunk) <= 512);
  *
  * @chunks maps cookies to outstanding groups, by the number of the chunk that
  * their index is in. A chunk is there while it is used, or the one in @chunk, in
- * which cookies are handed out, or about to be. @recent is where one was last looked up, or NULL:
- * answers that come in about the order of the faults need no search.
+ * which cookies are handed out, or about to be. @recent is where one was last
+ * looked up, or NULL: answers that come in about the order of the faults need no
+ * search.
  */
 struct iommufd_iopf_eventq {
 	struct iommufd_eventq common;

@@ -11,6 +11,7 @@
  */
 #include <linux/kthread.h>
 #include <linux/sched/signal.h>
+#include <linux/wait_bit.h>
 
 #include "eventq_test.h"
 
@@ -513,23 +514,23 @@ static void test_answers(struct kunit *test)
 
 static void test_poll(struct kunit *test)
 {
-	const __poll_t in = EPOLLIN | EPOLLRDNORM;
-	const __poll_t out = EPOLLOUT | EPOLLWRNORM;
+	const u32 in = (__force u32)(EPOLLIN | EPOLLRDNORM);
+	const u32 out = (__force u32)(EPOLLOUT | EPOLLWRNORM);
 	struct toy_eventq *toy = kunit_kzalloc(test, sizeof(*toy), GFP_KERNEL);
 	struct file *filep = toy_open(test, toy, &toy_ops, 0);
 	u64 buf;
 
-	KUNIT_EXPECT_EQ(test, vfs_poll(filep, NULL), out);
+	KUNIT_EXPECT_EQ(test, poll_now(filep), out);
 	toy_report(toy, 1);
-	KUNIT_EXPECT_EQ(test, vfs_poll(filep, NULL), in | out);
+	KUNIT_EXPECT_EQ(test, poll_now(filep), in | out);
 	read_kernel(filep, &buf, 8, 0);
-	KUNIT_EXPECT_EQ(test, vfs_poll(filep, NULL), out);
+	KUNIT_EXPECT_EQ(test, poll_now(filep), out);
 	toy_done(test, toy, filep);
 
 	filep = toy_open(test, toy, &toy_mute_ops, 0);
-	KUNIT_EXPECT_EQ(test, vfs_poll(filep, NULL), 0);
+	KUNIT_EXPECT_EQ(test, poll_now(filep), 0);
 	toy_report(toy, 1);
-	KUNIT_EXPECT_EQ(test, vfs_poll(filep, NULL), in);
+	KUNIT_EXPECT_EQ(test, poll_now(filep), in);
 	toy_done(test, toy, filep);
 }
 
@@ -619,14 +620,33 @@ struct fake_faulter {
 	struct iommufd_hw_pagetable hwpt;
 	struct iommu_domain domain;
 	struct iommufd_attach_handle handle;
+
+	/* A detach that is to begin in the middle of an answer */
+	struct task_struct *detacher;
+	struct completion detached;
+	bool overtaken;
 };
 
 #define FAKE_DEV_ID 42
 
+/* What is not there by then never comes. In jiffies, for a busy machine. */
+#define DEADLINE (20 * HZ)
+
+/* Have a detach overtake the answer, unless it waits. Some time is enough. */
+static void fake_hold_up(struct fake_faulter *fake)
+{
+	wake_up_process(fake->detacher);
+	fake->overtaken = wait_for_completion_timeout(&fake->detached, HZ / 4);
+}
+
 static void fake_page_response(struct device *dev, struct iopf_fault *evt,
 			       struct iommu_page_response *msg)
 {
-	container_of(dev, struct fake_faulter, dev)->nr_answers[msg->code]++;
+	struct fake_faulter *fake = container_of(dev, struct fake_faulter, dev);
+
+	fake->nr_answers[msg->code]++;
+	if (fake->detacher)
+		fake_hold_up(fake);
 }
 
 static const struct iommu_ops fake_iommu_ops = {
@@ -707,8 +727,9 @@ static ssize_t fake_answer(struct fake_faulter *fake, u32 cookie)
 static void fake_faulter_close(struct kunit *test, struct fake_faulter *fake)
 {
 	__fput_sync(fake->filep);
-	/* Every group was answered and freed */
+	/* Every group was answered and freed, and no detach would wait */
 	KUNIT_EXPECT_EQ(test, refcount_read(&fake->param.users), 1);
+	KUNIT_EXPECT_EQ(test, fake->handle.nr_answering, 0);
 	KUNIT_EXPECT_EQ(test,
 			iommufd_object_remove(fake->ictx, NULL, fake->fault_id,
 					      0),
@@ -781,6 +802,66 @@ static void test_iopf_cookie_space(struct kunit *test)
 	fake_faulter_close(test, fake);
 }
 
+/* A cookie is found wherever the one before was */
+static void test_iopf_answers_in_any_order(struct kunit *test)
+{
+	struct fake_faulter *fake = fake_faulter(test);
+	const unsigned int nr = 200;
+	unsigned int i;
+
+	iommufd_iopf_test_set_cookie(fake->eventq, U32_MAX);
+	for (i = 1; i <= nr; i++) {
+		fake_fault(test, fake);
+		KUNIT_EXPECT_EQ(test, fake_read(test, fake), i);
+	}
+	/* From one part of the table to the next, and each one but once */
+	for (i = 0; i < nr; i++)
+		KUNIT_EXPECT_EQ(test, fake_answer(fake, i * 67 % nr + 1), 8);
+	for (i = 0; i < nr; i++)
+		KUNIT_EXPECT_EQ(test, fake_answer(fake, i * 67 % nr + 1),
+				-EINVAL);
+	KUNIT_EXPECT_EQ(test, fake->nr_answers[IOMMU_PAGE_RESP_SUCCESS], nr);
+	fake_faulter_close(test, fake);
+}
+
+static int detacher_thread(void *data)
+{
+	struct fake_faulter *fake = data;
+
+	iommufd_iopf_detach(&fake->hwpt, &fake->handle);
+	complete(&fake->detached);
+	while (!kthread_should_stop())
+		schedule_timeout_uninterruptible(1);
+	return 0;
+}
+
+/* The attachment does not end before the driver has the answer, but then */
+static void test_iopf_detach_waits(struct kunit *test)
+{
+	struct fake_faulter *fake = fake_faulter(test);
+	struct task_struct *task;
+	u32 cookie;
+
+	init_completion(&fake->detached);
+	task = kthread_create(detacher_thread, fake, "eventq-detach");
+	KUNIT_ASSERT_FALSE(test, IS_ERR(task));
+	fake_fault(test, fake);
+	cookie = fake_read(test, fake);
+	fake->detacher = task;
+	KUNIT_EXPECT_EQ(test, fake_answer(fake, cookie), 8);
+	fake->detacher = NULL;
+	KUNIT_EXPECT_FALSE(test, fake->overtaken);
+	if (!fake->overtaken &&
+	    !wait_for_completion_timeout(&fake->detached, DEADLINE)) {
+		KUNIT_FAIL(test, "nobody told the detach");
+		wake_up_var(&fake->handle.nr_answering);
+	}
+	kthread_stop(task);
+	KUNIT_EXPECT_EQ(test, fake->nr_answers[IOMMU_PAGE_RESP_SUCCESS], 1);
+	KUNIT_EXPECT_EQ(test, fake->nr_answers[IOMMU_PAGE_RESP_INVALID], 0);
+	fake_faulter_close(test, fake);
+}
+
 static void test_iopf_detach(struct kunit *test)
 {
 	struct fake_faulter *fake = fake_faulter(test);
@@ -790,6 +871,9 @@ static void test_iopf_detach(struct kunit *test)
 	fake_fault(test, fake);
 	cookie = fake_read(test, fake);
 	KUNIT_EXPECT_NE(test, cookie, 0);
+	/* Without an attachment there is nothing to answer */
+	iommufd_iopf_detach(&fake->hwpt, NULL);
+	KUNIT_EXPECT_EQ(test, fake->nr_answers[IOMMU_PAGE_RESP_INVALID], 0);
 	iommufd_iopf_detach(&fake->hwpt, &fake->handle);
 	KUNIT_EXPECT_EQ(test, fake->nr_answers[IOMMU_PAGE_RESP_INVALID], 2);
 	KUNIT_EXPECT_EQ(test, fake_read(test, fake), 0);
@@ -816,7 +900,9 @@ static struct kunit_case eventq_cases[] = {
 	KUNIT_CASE(test_iopf_cookie_wrap),
 	KUNIT_CASE(test_iopf_cookie_in_use),
 	KUNIT_CASE(test_iopf_cookie_space),
+	KUNIT_CASE(test_iopf_answers_in_any_order),
 	KUNIT_CASE(test_iopf_detach),
+	KUNIT_CASE(test_iopf_detach_waits),
 	{}
 };
 

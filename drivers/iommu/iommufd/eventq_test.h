@@ -22,6 +22,12 @@
 #include "iommufd_private.h"
 #include "iommufd_test.h"
 
+/* What poll(2) would say now, as a number */
+static inline u32 poll_now(struct file *filep)
+{
+	return (__force u32)vfs_poll(filep, NULL);
+}
+
 /* The context of all tests: an iommufd without /dev/iommu */
 static inline struct iommufd_ctx *fake_ctx(struct kunit *test)
 {

@@ -561,7 +561,7 @@ static void test_held_up_destroy(struct kunit *test)
 	big_open(test, &fake, 2);
 	check_waits_for_report(test, &fake, act_destroy);
 	__fput_sync(fake.filep);
-	kfree(&fake.eventq->obj);
+	kfree(fake.eventq);
 	fake_viommu_put(test, &fake);
 }
 

@@ -16,7 +16,7 @@ struct sleeper {
 	struct completion done;
 	/* A poller */
 	struct poll_wqueues wait;
-	__poll_t before;
+	u32 before;
 	bool woken;
 	/* A reader */
 	struct big_record record;
@@ -29,7 +29,8 @@ static int poller_thread(void *data)
 
 	allow_signal(SIGUSR1);
 	poll_initwait(&poller->wait);
-	poller->before = vfs_poll(poller->fake->filep, &poller->wait.pt);
+	poller->before = (__force u32)vfs_poll(poller->fake->filep,
+						&poller->wait.pt);
 	for (;;) {
 		set_current_state(TASK_INTERRUPTIBLE);
 		poller->woken = READ_ONCE(poller->wait.triggered);

@@ -83,7 +83,7 @@ static void test_viommu_gap(struct kunit *test)
 			sizeof(buf[0]));
 	KUNIT_EXPECT_EQ(test, buf[0].header.flags, 0);
 	KUNIT_EXPECT_EQ(test, buf[0].header.sequence, 2);
-	KUNIT_EXPECT_EQ(test, vfs_poll(fake.filep, NULL), 0);
+	KUNIT_EXPECT_EQ(test, poll_now(fake.filep), 0);
 	fake_viommu_close(test, &fake);
 }
 
@@ -230,7 +230,7 @@ static void test_viommu_wrap_gap(struct kunit *test)
 			2 * sizeof(buf[0]));
 	expect_event(test, &buf[0], INT_MAX - 2, 1);
 	expect_event(test, &buf[1], 2, 6);
-	KUNIT_EXPECT_EQ(test, vfs_poll(fake.filep, NULL), 0);
+	KUNIT_EXPECT_EQ(test, poll_now(fake.filep), 0);
 	KUNIT_EXPECT_EQ(test, fake_nr_lost(test, &fake), 4);
 	KUNIT_EXPECT_EQ(test, fake_next_sequence(test, &fake), 3);
 	fake_viommu_close(test, &fake);
@@ -254,7 +254,7 @@ static void test_viommu_wrap_lost_header(struct kunit *test)
 				sizeof(buf[0]) + header);
 		expect_event(test, &buf[0], INT_MAX - 2, 0);
 		expect_lost(test, &buf[1], expected[i]);
-		KUNIT_EXPECT_EQ(test, vfs_poll(fake.filep, NULL), 0);
+		KUNIT_EXPECT_EQ(test, poll_now(fake.filep), 0);
 		KUNIT_EXPECT_EQ(test, fake_nr_lost(test, &fake), i + 1);
 		/* The event after that leaves no gap behind the header */
 		report_some(test, &fake, 1, 1);
@@ -289,7 +289,7 @@ static void test_viommu_wrap_stale_header(struct kunit *test)
 			read_kernel(fake.filep, &header, sizeof(header), 0),
 			sizeof(header));
 	expect_lost(test, &header, 1);
-	KUNIT_EXPECT_EQ(test, vfs_poll(fake.filep, NULL), 0);
+	KUNIT_EXPECT_EQ(test, poll_now(fake.filep), 0);
 	fake_viommu_close(test, &fake);
 }
 
@@ -334,7 +334,7 @@ static void check_lost_while_read(struct kunit *test, u32 start)
 			sizeof(buf[0]) + header);
 	expect_event(test, &buf[0], (start + 2) & INT_MAX, 2);
 	expect_lost(test, &buf[1], (start + 3) & INT_MAX);
-	KUNIT_EXPECT_EQ(test, vfs_poll(fake.filep, NULL), 0);
+	KUNIT_EXPECT_EQ(test, poll_now(fake.filep), 0);
 	fake_viommu_close(test, &fake);
 }
 
@@ -368,7 +368,7 @@ static void test_viommu_full_while_read(struct kunit *test)
 	KUNIT_EXPECT_EQ(test, read_kernel(fake.filep, buf, sizeof(buf), 0),
 			sizeof(buf[0]));
 	expect_event(test, &buf[0], 3, 3);
-	KUNIT_EXPECT_EQ(test, vfs_poll(fake.filep, NULL), 0);
+	KUNIT_EXPECT_EQ(test, poll_now(fake.filep), 0);
 	fake_viommu_close(test, &fake);
 }
 
