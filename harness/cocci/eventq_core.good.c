@@ -1,0 +1,35 @@
+// SPDX-License-Identifier: GPL-2.0
+/* What scripts/coccinelle/iommu/eventq_core.cocci must not report */
+
+struct reporter {
+	unsigned int taken;
+	unsigned int queued;
+	bool closed;
+	wait_queue_head_t wait;
+};
+
+static unsigned int looks(struct iommufd_eventq *eventq)
+{
+	if (eventq->closed || waitqueue_active(&eventq->wait))
+		return 0;
+	return READ_ONCE(eventq->queued) - smp_load_acquire(&eventq->taken);
+}
+
+static void helpers(struct iommufd_iopf_eventq *iopf)
+{
+	spin_lock_irq(&iopf->common.wait.lock);
+	iommufd_eventq_add(&iopf->common);
+	iommufd_eventq_remove(&iopf->common, 1);
+	iommufd_eventq_wake(&iopf->common);
+	spin_unlock_irq(&iopf->common.wait.lock);
+	iopf->nr_outstanding = iopf->common.queued;
+}
+
+/* Not a queue, whatever its members are called */
+static void others(struct reporter *reporter)
+{
+	reporter->taken++;
+	reporter->queued = 0;
+	reporter->closed = true;
+	wake_up(&reporter->wait);
+}
