@@ -3,11 +3,12 @@
 # how a step is done stands there, not here.
 
 # Read by the steps, and kept from the makes of the kernel (see run.sh).
-export KSRC T V SIGNOFF JOBS README
+export KSRC T V SIGNOFF JOBS README MINUTES SEED
+export MUTANT := $(M)
 
 RUN := @harness/run.sh
 
-.PHONY: help demo check check-stock bench tree series shell clean distclean
+.PHONY: help demo check check-stock lint stress bench coverage mutants tree series shell clean distclean
 .NOTPARALLEL:
 
 help:
@@ -22,8 +23,20 @@ check:
 check-stock:
 	$(RUN) setup base tree check-stock
 
+lint:
+	$(RUN) setup base tree lint
+
+stress:
+	$(RUN) setup base tree stress
+
 bench:
 	$(RUN) setup base tree bench
+
+coverage:
+	$(RUN) setup base tree coverage
+
+mutants:
+	$(RUN) setup base tree mutants
 
 tree:
 	$(RUN) setup base tree

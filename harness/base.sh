@@ -5,11 +5,10 @@
 # build/base.from says what it is; it is written last, so it also says that
 # build/base is whole.
 . "$(dirname "$0")/lib.sh"
+. "$HARNESS/apt.sh"
 
 suite=trixie-backports
 package=linux-source-7.3
-keyring=/usr/share/keyrings/debian-archive-keyring.gpg
-apt_dir=$BUILD/apt
 dest=$BUILD/base
 
 use_ksrc='KSRC=/path/to/linux uses a 7.3 tree of your own'
@@ -82,44 +81,9 @@ from_ksrc()
 
 # ---- Debian's package
 
-private_apt()
-{
-	apt-get -q -oDir::Etc::SourceList="$apt_dir/sources.list" \
-		-oDir::Etc::SourceParts=/dev/null \
-		-oDir::State="$apt_dir/state" \
-		-oDir::State::status="$apt_dir/status" \
-		-oDir::Cache="$apt_dir/cache" \
-		-oAPT::Sandbox::User= -oAPT::Update::Error-Mode=any \
-		-oAcquire::Retries=2 -oAcquire::http::Timeout=30 "$@"
-}
-
-# The places this machine has its own Debian packages from.
-mirrors()
-{
-	apt-get update --print-uris 2>/dev/null |
-		sed -n "s,^'\([^']*/debian\)/*/dists/[^/]*/InRelease'.*,\1,p" | awk '!seen[$0]++'
-}
-
-# Reads the package lists of the first mirror that has the suite.
-read_lists()
-{
-	[ -f "$keyring" ] || die "$keyring is missing (Debian package debian-archive-keyring)"
-	rm -rf "$apt_dir"
-	mkdir -p "$apt_dir/state/lists/partial" "$apt_dir/cache/archives/partial"
-	: >"$apt_dir/status"
-	for m in $(mirrors); do
-		echo "deb [signed-by=$keyring] $m $suite main" >"$apt_dir/sources.list"
-		if private_apt update >"$apt_dir/log" 2>&1; then
-			return 0
-		fi
-	done
-	[ ! -s "$apt_dir/log" ] || grep '^[EW]:' "$apt_dir/log" | tail -n 2 >&2
-	die "cannot read Debian's suite $suite through this machine's mirrors (no network?); $use_ksrc"
-}
-
 download()
 {
-	read_lists
+	read_lists deb "$suite" "; $use_ksrc"
 	private_apt --print-uris download "$package" >/dev/null 2>&1 ||
 		die "there is no package $package in Debian's suite $suite; $use_ksrc"
 	rm -rf "$BUILD/dl.new"

@@ -5,8 +5,9 @@
 # the terminal if the job is "shell". Exit status: that of the last program of
 # the job that failed, 124 if there was no end to it. The bench kernels get a
 # clock that counts instructions. CPUS is the number of CPUs: by default two, one
-# for bench kernels.
-# usage: boot.sh tree|base plain|debug JOB LOG SECONDS [kernel parameter...]
+# for bench kernels. INITRD is a file to be unpacked besides the usual ones.
+# usage: boot.sh tree|base|mutants plain|debug JOB LOG SECONDS [kernel parameter...]
+#        boot.sh tree gcov|kcsan JOB LOG SECONDS [kernel parameter...]
 #        boot.sh stock|ours bench JOB LOG SECONDS
 . "$(dirname "$0")/lib.sh"
 
@@ -35,6 +36,8 @@ bench)
 *)
 	machine='-accel tcg,thread=multi -cpu max,-la57'
 	cpus=${CPUS:-2}
+	# On a busy machine no tick may come while the kernel looks for one.
+	append="$append no_timer_check"
 	;;
 esac
 
@@ -65,9 +68,14 @@ no_end()
 }
 
 : >"$log"
+if [ -n "${INITRD:-}" ]; then
+	cat "$INITRD" "$initrd" >"$log.initrd"
+	initrd=$log.initrd
+fi
 ended=0
 limited="timeout --foreground -k 5 $limit"
 qemu -serial "file:$log" </dev/null >"$log.qemu" 2>&1 || ended=$?
+rm -f "$log.initrd"
 status=$(tr -d '\r' <"$log" | sed -n 's/^=eventq= status \([0-9]*\)$/\1/p' | tail -n 1)
 [ -z "$status" ] || exit "$status"
 case $ended in

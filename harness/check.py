@@ -1,57 +1,27 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: GPL-2.0
 """Runs the tests and counts. Which units there are, what each must show, and the
-comparison with harness/expected/ stand here; reading results is in tap.py, and
-building and booting are the scripts beside.
+comparison with harness/expected/ stand here; reading results is in tap.py,
+booting in boot.py, and building are the scripts beside.
 
 usage: check.py check [name] | check-stock
 """
 import os
-import re
 import signal
 import subprocess
 import sys
-import time
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
-from pathlib import Path
 
 import tap
+from boot import BUILD, EXPECTED, HARNESS, KUNIT_PARAMETERS, OUT, UPSTREAM
+from boot import Boot, BuildFailed, build, known_splat, say, script, some
 from tap import Case
 
-HARNESS = Path(__file__).resolve().parent
-BUILD = Path(os.environ.get("EVENTQ_BUILD") or HARNESS.parent / "build")
-EXPECTED = HARNESS / "expected"
-OUT = BUILD / "out"
 VARIANTS = ("plain", "debug")
-UPSTREAM = ("iommufd", "iommufd_fail_nth")
 # Its verdicts on the stock kernel say what we repair; on ours all is to pass.
 CONSUMERS = "iommufd_eventq_consumers"
 SAMPLE_TEST = "test-sample"
-# A boot that takes longer hangs; the debug kernel is slow without KVM.
-SECONDS = {"plain": 400, "debug": 2000}
-KUNIT_PARAMETERS = ("kunit.enable=1", "kunit.autorun=1")
-
-
-def say(text):
-    start = int(os.environ.get("EVENTQ_START") or time.time())
-    print(f"[{int(time.time()) - start:4d} s] {text}", flush=True)
-
-
-def script(name, *args, **kw):
-    return subprocess.run([str(HARNESS / name), *args], check=False, **kw)
-
-
-class BuildFailed(Exception):
-    pass
-
-
-def build(name, *args):
-    """A build script says itself what is wrong, here it only counts."""
-    done = script(name, *args, stderr=subprocess.PIPE, text=True, errors="replace")
-    sys.stderr.write(done.stderr)
-    if done.returncode:
-        raise BuildFailed((done.stderr.strip().splitlines() or [f"{name} failed"])[-1])
 
 
 # ---- lists of harness/expected
@@ -61,18 +31,6 @@ def read_list(name):
     path = EXPECTED / name
     lines = path.read_text().splitlines() if path.exists() else []
     return [line.split(None, 1) for line in lines if line.strip() and line[0] != "#"]
-
-
-def known_splat(block):
-    """Is it one that the stock kernel makes too? Spaces in a pattern of the
-    list match any space, line ends included."""
-    for line in (EXPECTED / "known-splats.list").read_text().splitlines():
-        if not line.strip() or line.startswith("#"):
-            continue
-        pattern = line.split("  ")[0].strip()
-        if re.search(pattern, block, re.S):
-            return True
-    return False
 
 
 def compare(cases, wanted):
@@ -103,101 +61,17 @@ def excuse(unit, cases):
     return result
 
 
-# ---- one boot
-
-# What guest/init puts between the parts of a console.
-MARK = re.compile(r"=eventq= (cpus \d+|output \S+|ended (\S+) (\d+)|leaks|dmesg|status \d+)")
-
-
-class Boot:
-    """Boots a kernel to run programs; its console is kept in build/out/log."""
-
-    def __init__(self, tree, variant, name, programs, *parameters):
-        (OUT / "log").mkdir(parents=True, exist_ok=True)
-        self.log = OUT / "log" / f"{tree}-{variant}-{name}.log"
-        # Upstream's do one thing at a time; each CPU more costs the emulator.
-        self.cpus = 1 if programs[0] in UPSTREAM else 2
-        done = script("boot.sh", tree, variant, "+".join(programs), str(self.log),
-                      str(SECONDS[variant]), *parameters, stderr=subprocess.PIPE, text=True,
-                      errors="replace", env={**os.environ, "CPUS": str(self.cpus)})
-        self.stderr = done.stderr
-        self.status = {}
-        self.sections = self.read()
-
-    def read(self):
-        """The console by sections: what came before the job is `boot`, what a
-        program printed `output PROGRAM`."""
-        sections, now = {"boot": []}, "boot"
-        text = self.log.read_text(errors="replace") if self.log.exists() else ""
-        for line in text.replace("\r", "").splitlines():
-            if match := MARK.fullmatch(line):
-                now = match[1]
-                sections[now] = []
-                if match[2]:
-                    self.status[match[2]] = int(match[3])
-            else:
-                sections[now].append(line)
-        return sections
-
-    def whole(self):
-        """Did the guest have its CPUs, without which no race is one, and reach
-        its end? If not, the boot is a failed case."""
-        if any(s.startswith("status ") for s in self.sections):
-            return ([] if f"cpus {self.cpus}" in self.sections else
-                    [Case("(CPUs)", "fail", f"the guest does not have {self.cpus} CPUs")])
-        sys.stderr.write(self.stderr)
-        return [Case("(boot)", "fail", (self.stderr.strip().splitlines() or ["no end"])[-1])]
-
-    def kernel_log(self):
-        """All that the kernel said; the ring holds again what the console saw
-        while booting."""
-        if "dmesg" in self.sections:
-            return self.sections["dmesg"] + self.sections.get("leaks", [])
-        return [line for lines in self.sections.values() for line in lines]
-
-    def by_program(self):
-        """The kernel's log cut where guest/init says in it what it starts."""
-        program, lines = "nothing", []
-        for line in self.kernel_log():
-            if match := re.search(r"\] eventq: (\S+)$", line):
-                yield program, lines
-                program, lines = match[1], []
-            lines.append(line)
-        yield program, lines
-
-    def quiet(self):
-        """One case: the kernel log has no line that nobody may cause."""
-        bad = [f"{block}\n  while {program} ran" for program, lines in self.by_program()
-               for block in tap.splats(lines) if not known_splat(block)]
-        if not bad:
-            return [Case("(kernel log)", "pass", "")]
-        return [Case(f"(kernel log {n})", "fail", f"{block}\n  in {self.log}")
-                for n, block in enumerate(dict.fromkeys(bad[:10]), 1)]
-
-
-    def cases(self, program):
-        """A program that fails without a failing case says so by its status."""
-        cases = some(tap.parse(self.sections.get(f"output {program}", [])))
-        status = self.status.get(program, "unknown")
-        if status not in (0, 4) and all(c.verdict != "fail" for c in cases):
-            cases.append(Case("(exit)", "fail", f"exit status {status}"))
-        return cases
-
-    def out_of_time(self, program):
-        return any("terminated by timeout" in line
-                   for line in self.sections.get(f"output {program}", []))
-
-
 # ---- units
-
-def some(cases):
-    return cases or [Case("(tests)", "fail", "no test ran")]
-
 
 def unit_harness():
     done = script("test-harness.sh", stdout=subprocess.PIPE, text=True)
     cases = tap.parse(done.stdout.splitlines())
     return some(cases)
+
+
+def unit_lint():
+    done = script("lint.sh", stdout=subprocess.PIPE, text=True)
+    return some(tap.parse(done.stdout.splitlines()))
 
 
 def unit_kunit_um():
@@ -298,7 +172,7 @@ def our_programs():
 
 def unit_names():
     """All units, the cheap first."""
-    names = ["harness", "kunit-um"]
+    names = ["harness", "lint", "kunit-um"]
     for v in VARIANTS:
         names += [f"{v}:{what}" for what in ("kunit", *our_programs(), *UPSTREAM)]
     return names
@@ -315,7 +189,7 @@ def chosen(name):
 
 def runners(names):
     """What runs each of these units."""
-    result = {"harness": unit_harness, "kunit-um": unit_kunit_um}
+    result = {"harness": unit_harness, "lint": unit_lint, "kunit-um": unit_kunit_um}
     kernels = {v: Kernel(v, [n.split(":")[1] for n in names if n.startswith(f"{v}:")])
                for v in VARIANTS}
     for name in names:

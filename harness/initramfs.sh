@@ -20,7 +20,7 @@ for programs in selftests sample benchmark; do
 	[ ! -d "$programs" ] ||
 		find "$programs" -type f -perm -u+x -exec cp {} "$root/tests" \;
 done
-find "$HARNESS/guest" -name 'test-*' -exec cp {} "$root/tests" \;
+find "$HARNESS/guest" \( -name 'test-*' -o -name 'send-*' \) -exec cp {} "$root/tests" \;
 chmod 755 "$root/init" "$root/bin/busybox" "$root"/tests/*
 (cd "$root" && find . | cpio -o -H newc -R 0:0 --quiet) | gzip -1 >"$image.new"
 mv "$image.new" "$image"

@@ -3,7 +3,9 @@
 # Configures and builds one kernel: build/out/TREE-VARIANT/bzImage. Does not
 # even start make when neither the tree nor the configuration changed.
 # usage: kernel.sh tree|base plain|debug
+#        kernel.sh tree gcov|kcsan
 #        kernel.sh stock|ours bench
+#        kernel.sh mutants plain|debug
 . "$(dirname "$0")/lib.sh"
 
 src=$BUILD/$1
@@ -13,7 +15,7 @@ stamp=$out/stamp
 
 # The two kernels of the benchmark differ in a few files: see bench-source.sh.
 case $1-$2 in
-tree-plain | tree-debug | base-plain | base-debug) ;;
+tree-plain | tree-debug | tree-gcov | tree-kcsan | base-plain | base-debug | mutants-plain | mutants-debug) ;;
 stock-bench | ours-bench)
 	src=$BUILD/bench
 	out=$BUILD/out/bench
@@ -28,20 +30,22 @@ fragments()
 	case $1-$2 in
 	*-bench) cat "$config/base.config" "$config/bench.config" ;;
 	base-*) cat "$config/base.config" "$config/test.config" "$config/$2.config" "$config/stock.config" ;;
+	tree-gcov) cat "$config/base.config" "$config/test.config" "$config/plain.config" "$config/gcov.config" "$config/ours.config" ;;
 	tree-*) cat "$config/base.config" "$config/test.config" "$config/$2.config" "$config/ours.config" ;;
+	mutants-*)
+		grep -v '^CONFIG_\(IOMMUFD\|VFIO.*\)=' "$config/base.config" "$config/test.config" -h
+		cat "$config/$2.config" "$config/ours.config" "$config/module.config"
+		;;
 	esac
 }
 
-# A version or a date that changes by itself would rebuild what did not change.
-kmake()
-{
-	make -C "$src" O="$out" ARCH=x86_64 LOCALVERSION= \
-		KBUILD_BUILD_TIMESTAMP=@0 KBUILD_BUILD_USER=eventq KBUILD_BUILD_HOST=eventq "$@"
-}
+# Of the gcov kernel only our files count what runs: the rest is upstream's.
+profiled=
+[ "$2" != gcov ] || profiled='GCOV_PROFILE_eventq.o=y GCOV_PROFILE_eventq_iopf.o=y GCOV_PROFILE_eventq_viommu.o=y'
 
 configure()
 {
-	kmake -s allnoconfig KCONFIG_ALLCONFIG="${image%/*}/wanted.config" >"$log" 2>&1 ||
+	kmake "$src" "$out" -s allnoconfig KCONFIG_ALLCONFIG="${image%/*}/wanted.config" >"$log" 2>&1 ||
 		die "configuring failed: $(tail -n 1 "$log")"
 	"$HARNESS/check-config.sh" "${image%/*}/wanted.config" "$out/.config"
 }
@@ -49,7 +53,8 @@ configure()
 build()
 {
 	{
-		kmake -j"$JOBS" bzImage 2>&1 || echo "make of the kernel failed"
+		# shellcheck disable=SC2086 # a list of words
+		kmake "$src" "$out" -j"$JOBS" $profiled bzImage 2>&1 || echo "make of the kernel failed"
 	} | tee "$log" | "$HARNESS/progress.sh"
 	! grep -q '^make of the kernel failed$' "$log" || {
 		grep -E 'error:|\*\*\*|undefined reference' "$log" | head -n 10 >&2
@@ -66,7 +71,10 @@ if [ "$state" = "$(cat "$stamp" 2>/dev/null)" ] && [ -f "$image" ]; then
 fi
 rm -f "$stamp"
 say "building the $2 kernel of $1 (about 750 objects)"
-[ "$2" != bench ] || "$HARNESS/bench-source.sh" "$1"
+case $1 in
+stock | ours) "$HARNESS/bench-source.sh" "$1" ;;
+mutants) "$HARNESS/worktree.sh" mutants series ;;
+esac
 configure
 build "$1" "$2"
 cp "$out/arch/x86/boot/bzImage" "$image"

@@ -29,3 +29,14 @@ need()
 	command -v "$1" >/dev/null ||
 		die "$1 is not installed (Debian package $2; make demo installs it)"
 }
+
+# make in the kernel's sources $1 with its output in $2. A version or a date that
+# changes by itself would rebuild what did not change.
+kmake()
+{
+	from=$1
+	into=$2
+	shift 2
+	make -C "$from" O="$into" ARCH=x86_64 LOCALVERSION= \
+		KBUILD_BUILD_TIMESTAMP=@0 KBUILD_BUILD_USER=eventq KBUILD_BUILD_HOST=eventq "$@"
+}

@@ -32,6 +32,7 @@ run_step()
 	clean) rm -rf "$BUILD/out" "$BUILD/series" ;;
 	distclean) find "$BUILD" -mindepth 1 -maxdepth 1 ! -name lock -exec rm -rf {} + ;;
 	tree | series) python3 "$HARNESS/tree.py" "$1" ;;
+	mutants) python3 "$HARNESS/mutants.py" ${MUTANT:+"$MUTANT"} ;;
 	check | check-stock) python3 "$HARNESS/check.py" "$1" ${T:+"$T"} ;;
 	*) "$HARNESS/$1.sh" ;;
 	esac

@@ -1,0 +1,377 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: GPL-2.0
+"""Proves the tests: puts each defect of mutants/ into the code, builds the iommufd
+module with it, boots it, and demands that the test that the defect names fails.
+How the lists are written stands in mutants/README.
+
+usage: mutants.py [NAME]: all, those of one defect (B4), of one list (iopf), or one
+"""
+import fnmatch
+import os
+import re
+import subprocess
+import sys
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+import tap
+from boot import BUILD, HARNESS, KUNIT_PARAMETERS, OUT, Boot, BuildFailed, build, known_splat, \
+    say, script
+
+LISTS = Path(os.environ.get("EVENTQ_MUTANTS") or HARNESS.parent / "mutants")
+SOURCE = BUILD / "mutants"
+WORK = OUT / "mutants"
+SIGNS = ("case", "splat", "leak", "hang")
+# A test by itself takes a few seconds; what takes longer hangs.
+SECONDS = {"plain": 120, "debug": 400}
+# So many share a boot, until one of them breaks the kernel.
+BATCH = 8
+
+
+class Wrong(Exception):
+    """A list, or what it refers to, is not as it should be."""
+
+
+@dataclass
+class Mutant:
+    name: str
+    where: str
+    why: str = ""
+    test: tuple = ()
+    kernel: str = "plain"
+    sign: str = "case"
+    times: int = 1
+    hunks: list = field(default_factory=list)   # (file, [lines])
+
+    def defect(self):
+        return self.name.split("-")[0] if self.name[0].isupper() else ""
+
+    def check(self):
+        if not (self.why and len(self.test) == 2 and self.hunks):
+            raise Wrong(f"{self.where}: {self.name} lacks its why, test or file")
+        if self.kernel not in SECONDS or self.sign not in SIGNS:
+            raise Wrong(f"{self.where}: {self.name}: no such kernel or sign")
+        if self.sign == "leak":
+            self.kernel = "debug"
+
+
+# ---- the lists
+
+def parse(path):
+    mutants = []
+    for number, line in enumerate(path.read_text().splitlines(), 1):
+        where = f"{path.name}:{number}"
+        if mutants and mutants[-1].hunks and line[:1] in "-+ " and line:
+            mutants[-1].hunks[-1][1].append(line)
+        elif line and not line.startswith("#"):
+            parse_field(mutants, where, *line.partition(" ")[::2])
+    for mutant in mutants:
+        mutant.check()
+    return mutants
+
+
+def parse_field(mutants, where, key, value):
+    value = value.strip()
+    if key == "mutant":
+        mutants.append(Mutant(value, where))
+    elif not mutants:
+        raise Wrong(f"{where}: {key} before the first mutant")
+    elif key == "file":
+        mutants[-1].hunks.append((value, []))
+    elif key == "@@" and mutants[-1].hunks:
+        mutants[-1].hunks.append((mutants[-1].hunks[-1][0], []))
+    elif key == "test":
+        mutants[-1].test = tuple(value.split())
+    elif key == "times":
+        mutants[-1].times = int(value)
+    elif key in ("why", "kernel", "sign"):
+        setattr(mutants[-1], key, value)
+    else:
+        raise Wrong(f"{where}: what is {key}?")
+
+
+def read_lists():
+    mutants = [m for path in sorted(LISTS.glob("*.mutants")) for m in parse(path)]
+    names = [m.name for m in mutants]
+    for name in names:
+        if names.count(name) > 1:
+            raise Wrong(f"there are two mutants {name}")
+    check_defects({m.name: m for m in mutants})
+    return mutants
+
+
+def check_defects(mutants):
+    """Each line of the table of defects names a mutant, and that mutant's test."""
+    table = LISTS / "defects.list"
+    for line in table.read_text().splitlines() if table.exists() else []:
+        words = line.partition("#")[0].split()
+        # Not all of them can be told by a case of a test.
+        if not words or words[-1] == "-":
+            continue
+        defect, program, case, name = words
+        if name not in mutants or mutants[name].defect() != defect:
+            raise Wrong(f"defects.list: {defect} has no mutant {name}")
+        if mutants[name].test != (program, case):
+            raise Wrong(f"defects.list: {name} is not proven by {program} {case}")
+
+
+def chosen(mutants, name):
+    picked = [m for m in mutants if not name or name == m.defect() or fnmatch.fnmatch(m.name, name)
+              or m.where.startswith(name + ".mutants:")]
+    if not picked:
+        raise Wrong(f"there is no mutant {name}")
+    return picked
+
+
+# ---- the sources
+
+def change(mutant):
+    """Puts the mutant into the sources; returns what to put back."""
+    before = {}
+    for file, lines in mutant.hunks:
+        path = SOURCE / file
+        if not path.is_file():
+            raise Wrong(f"{mutant.where}: {mutant.name}: there is no {file}")
+        text = path.read_text()
+        before.setdefault(path, text)
+        old, new = ("".join(line[1:] + "\n" for line in lines if line[0] != skip)
+                    for skip in "+-")
+        if not old or text.count(old) != 1:
+            restore(before)
+            raise Wrong(f"{mutant.where}: {mutant.name}: its lines are in {file} "
+                        f"{text.count(old) if old else 0} times")
+        path.write_text(text.replace(old, new))
+    return before
+
+
+def restore(before):
+    for path, text in before.items():
+        path.write_text(text)
+
+
+# ---- builds and boots
+
+def module(kernel, name):
+    """Builds the module from the sources as they are now."""
+    file = WORK / f"{name}.ko"
+    done = script("module.sh", kernel, str(file), stderr=subprocess.PIPE, text=True,
+                  errors="replace")
+    if done.returncode:
+        raise Wrong(f"{name} does not build: {first_error(done.stderr)}")
+    return file
+
+
+def first_error(text):
+    lines = [line for line in text.splitlines() if "error" in line.lower()]
+    return (lines or text.splitlines() or ["no reason given"])[0].strip()
+
+
+def pack(image, wanted):
+    """An initramfs with the modules, and the list of what to run with which."""
+    root = image.with_suffix(".root")
+    root.mkdir(exist_ok=True)
+    lines = [f"{w.name} /{w.ko.name} {w.mutant.times} {' '.join(w.mutant.test)}\n" for w in wanted]
+    (root / "cases").write_text("".join(lines))
+    for ko in {w.ko for w in wanted}:
+        (root / ko.name).hardlink_to(ko)
+    with open(image, "wb") as out:
+        subprocess.run(["cpio", "-o", "-H", "newc", "-R", "0:0", "--quiet"], cwd=root, check=True,
+                       input="\n".join(sorted(os.listdir(root))).encode(), stdout=out)
+    for path in root.iterdir():
+        path.unlink()
+    root.rmdir()
+
+
+class Wanted:
+    """A module that was built, the test to be run with it, and what came out."""
+
+    def __init__(self, mutant, ko, name=None):
+        self.mutant, self.ko, self.name = mutant, ko, name or mutant.name
+        self.started = self.ended = False
+        self.verdict, self.splats = None, []
+
+    def read(self, lines, log):
+        """What the program printed, and what the kernel said."""
+        cases = tap.parse(lines) if self.mutant.test[0] != "kunit" else \
+            tap.parse(tap.strip_stamps(log))
+        verdicts = {c.verdict for c in cases if c.name == self.mutant.test[1]}
+        self.verdict = next((v for v in ("fail", "skip", "pass") if v in verdicts), None)
+        self.splats = [b for b in tap.splats(log) if not known_splat(b)]
+
+    def shown(self):
+        return {"case": self.verdict == "fail",
+                "splat": bool(self.splats),
+                "leak": any("unreferenced object" in b for b in self.splats),
+                "hang": not self.ended and self.verdict is None}[self.mutant.sign]
+
+    def what(self):
+        said = [f"the case: {self.verdict or 'did not end'}"]
+        if not self.ended:
+            said.append("the guest did not go on")
+        if self.splats:
+            said.append("the kernel's log: " + self.splats[0].splitlines()[0])
+        return ", ".join(said)
+
+
+def boot(kernel, name, wanted):
+    """Boots with these modules, and tells each of the wanted what it showed."""
+    image = WORK / f"{name}.cpio"
+    pack(image, wanted)
+    # Those that hang take their time, the others a second or ten.
+    done = Boot("mutants", kernel, f"mutants-{name}", ["test-mutant"], *KUNIT_PARAMETERS,
+                "kunit.filter_glob=none.none", more=image,
+                seconds=SECONDS[kernel] * (1 + len(wanted) // 8))
+    image.unlink()
+    parts, logs = split(done)
+    for one in wanted:
+        one.started, one.ended = one.name in parts, f"mutant-end {one.name}" in parts.get(one.name, [])
+        one.read(parts.get(one.name, []), logs.get(one.name, []))
+
+
+def split(done):
+    """The console, and the kernel's log, by the name of what was wanted. The leaks
+    are looked for at the end: they are the last one's."""
+    parts, logs, name = {}, {}, None
+    for line in done.sections.get("output test-mutant", []):
+        if line.startswith("mutant "):
+            name = line.split()[1]
+            parts[name] = []
+        elif name:
+            parts[name].append(line)
+    last, name = name, None
+    for line in done.kernel_log():
+        if match := re.search(r"\] eventq: mutant (\S+)$", line):
+            name = match[1]
+        if name:
+            logs.setdefault(name, []).append(line)
+    # A guest that died put its log on the console, without those lines.
+    if "dmesg" not in done.sections and last:
+        logs[last] = done.kernel_log()
+    return parts, logs
+
+
+def run_batch(kernel, wanted):
+    """Until each had its turn: the one that breaks the kernel is the last of its
+    boot, and so the one to blame."""
+    while wanted:
+        boot(kernel, wanted[0].name, wanted)
+        left = [w for w in wanted if not w.started]
+        if len(left) == len(wanted):
+            raise Wrong(f"{wanted[0].name}: the guest ran nothing")
+        wanted = left
+
+
+def control(kernel, mutants):
+    """Without a mutant all the tests pass, and the kernel says nothing."""
+    ko = module(kernel, f"control-{kernel}")
+    tests = {m.test: m for m in mutants}
+    wanted = [Wanted(replace(m, times=1), ko, f"control-{n}")
+              for n, m in enumerate(tests.values())]
+    boot(kernel, f"control-{kernel}", wanted)
+    ko.unlink()
+    return sorted(f"{' '.join(w.mutant.test)}: {w.what()}" for w in wanted
+                  if w.verdict != "pass" or w.splats or not w.ended)
+
+
+# ---- all of it
+
+def prepare(kernels):
+    for kernel in kernels:
+        build("kernel.sh", "mutants", kernel)
+    build("programs.sh", "selftests")
+    build("programs.sh", "sample")
+    build("initramfs.sh")
+    build("worktree.sh", "mutants", "series")
+    WORK.mkdir(parents=True, exist_ok=True)
+
+
+def alone(mutant):
+    """Is it one that must not share a boot? Leaks show at its end only."""
+    return mutant.sign != "case"
+
+
+def build_batches(mutants):
+    """Builds the modules one after the other, and hands them out in batches."""
+    batch = []
+    for mutant in mutants:
+        try:
+            before = change(mutant)
+            try:
+                one = Wanted(mutant, module(mutant.kernel, mutant.name))
+            finally:
+                restore(before)
+        except Wrong as problem:
+            yield [], mutant, str(problem)
+            continue
+        if alone(mutant):
+            yield [one], mutant, ""
+            continue
+        if batch and batch[0].mutant.kernel != mutant.kernel or len(batch) == BATCH:
+            yield batch, None, ""
+            batch = []
+        batch.append(one)
+    if batch:
+        yield batch, None, ""
+
+
+def run_all(mutants, pool):
+    """Boots a batch while the next is built. Returns what was not caught."""
+    survivors, running = [], []
+    for batch, mutant, problem in build_batches(mutants):
+        if problem:
+            survivors.append(problem)
+            say(f"NOT CAUGHT {problem}")
+            continue
+        running.append((pool.submit(run_batch, batch[0].mutant.kernel, batch), batch))
+        while running and running[0][0].done():
+            survivors += report(*running.pop(0))
+    for item in running:
+        survivors += report(*item)
+    return survivors
+
+
+def report(future, batch):
+    """A line for each mutant that had its turn; returns those not caught."""
+    future.result()
+    survivors = []
+    for one in batch:
+        one.ko.unlink()
+        by = " ".join(one.mutant.test)
+        if one.shown():
+            say(f"caught {one.name} by {by}"
+                + ("" if one.mutant.sign == "case" else f": {one.what()}"))
+            continue
+        say(f"NOT CAUGHT {one.name} by {by}: {one.what()}")
+        survivors.append(f"{one.name} ({by}): {one.what()}")
+    return survivors
+
+
+def run(name):
+    mutants = chosen(read_lists(), name)
+    kernels = sorted({m.kernel for m in mutants})
+    prepare(kernels)
+    # One file after the other, as each has to be compiled again when it is left.
+    mutants.sort(key=lambda m: (m.kernel, m.hunks[0][0]))
+    with ThreadPoolExecutor(os.cpu_count() or 1) as pool:
+        for kernel in kernels:
+            bad = control(kernel, [m for m in mutants if m.kernel == kernel])
+            if bad:
+                raise Wrong(f"without a mutant ({kernel} kernel):\n  " + "\n  ".join(bad))
+        say(f"{len(mutants)} mutants")
+        survivors = run_all(mutants, pool)
+    if survivors:
+        print("not caught:\n  " + "\n  ".join(survivors))
+    print(f"{len(mutants) - len(survivors)} passed, {len(survivors)} failed")
+    return 1 if survivors else 0
+
+
+def main():
+    try:
+        return run(sys.argv[1] if len(sys.argv) > 1 else None)
+    except (Wrong, BuildFailed) as problem:
+        return f"error: {problem}"
+
+
+if __name__ == "__main__":
+    sys.exit(main())
