@@ -84,6 +84,12 @@ static void test_viommu_gap(struct kunit *test)
 	KUNIT_EXPECT_EQ(test, buf[0].header.flags, 0);
 	KUNIT_EXPECT_EQ(test, buf[0].header.sequence, 2);
 	KUNIT_EXPECT_EQ(test, poll_now(fake.filep), 0);
+	/* With the header gone, the next event is one record more */
+	fake_report(&fake, 4);
+	KUNIT_EXPECT_NE(test, poll_now(fake.filep), 0);
+	KUNIT_EXPECT_EQ(test, read_kernel(fake.filep, buf, sizeof(buf), 0),
+			sizeof(buf[0]));
+	KUNIT_EXPECT_EQ(test, buf[0].header.sequence, 3);
 	fake_viommu_close(test, &fake);
 }
 
