@@ -182,7 +182,7 @@ check_cppcheck()
 check_shellcheck()
 {
 	cd "$ROOT"
-	shellcheck -f gcc harness/*.sh .ci/run harness/guest/init harness/guest/test-* harness/guest/send-* || :
+	shellcheck -f gcc harness/*.sh harness/tests/*.sh .ci/run harness/guest/init harness/guest/test-* harness/guest/send-* || :
 }
 
 check_python()

@@ -1,0 +1,47 @@
+# shellcheck shell=sh
+# SPDX-License-Identifier: GPL-2.0
+# Tests of findings.py, which judges what the checks of lint.sh find.
+# shellcheck disable=SC2317 # the tests are called by their names
+
+# $1: the excuses; the findings are on stdin
+findings()
+{
+	mkdir -p expected
+	printf '%s\n' '# a comment' "$1" >expected/lint.list
+	PYTHONDONTWRITEBYTECODE=1 PYTHONPATH=$HARNESS python3 -c 'import pathlib, sys, findings
+findings.LIST = pathlib.Path("expected/lint.list")
+sys.argv[1:] = ["7", "style", "style"]
+sys.exit(findings.main())' >out.txt 2>err.txt
+}
+
+test_no_finding()
+{
+	findings '' </dev/null
+	grep -qx 'ok 7 style' out.txt
+}
+
+test_finding_that_nothing_excuses()
+{
+	if echo 'a.c:1: warning: odd' | findings 'style b.c odd  # b.c is'; then return 1; fi
+	grep -q '^not ok 7 style # 2: a.c:1: warning: odd$' out.txt
+	grep -q '^#   harness/expected/lint.list:2: excuses nothing any more$' out.txt
+}
+
+test_finding_that_is_excused()
+{
+	printf '%s\n' 'a.c:1: warning: odd' 'a.c:1: warning: odd' 'a.c:9: warning: odd' |
+		findings 'style *.c warning: odd$  # it is not'
+	grep -qx 'ok 7 style # 2 excused' out.txt
+}
+
+test_excuse_of_another_tool()
+{
+	if echo 'a.c:1: warning: odd' | findings 'other *.c odd  # it is not'; then return 1; fi
+	grep -q '^not ok 7 style # 1: a.c:1' out.txt
+}
+
+test_excuse_without_a_reason()
+{
+	if findings 'style *.c odd' </dev/null; then return 1; fi
+	grep -q '^error: lint.list:2 is not of its form$' err.txt
+}

@@ -1,0 +1,221 @@
+# shellcheck shell=sh
+# SPDX-License-Identifier: GPL-2.0
+# Tests of mutants.py: what it reads, what it builds, what it makes of a guest that
+# fails, complains, hangs or dies, and that the sources stay as they were. Tests of
+# worktree.sh and module.sh, which it builds with.
+# shellcheck disable=SC2317,SC2119,SC2120 # the tests, and what they give to works, are called by their names
+
+# Sources of four lines and two mutants of them: `broken`, which its test fails
+# with, and `unseen`, with which it passes. The module is the source itself; what
+# the guest does depends on the words in it.
+fake_mutants()
+{
+	mkdir -p lists "$EVENTQ_BUILD/mutants" steps
+	seq 4 | sed 's/^/line /' >"$EVENTQ_BUILD/mutants/a.c"
+	cp "$EVENTQ_BUILD/mutants/a.c" before.c
+	mutant broken FAIL
+	mutant unseen harmless
+	for name in kernel programs initramfs worktree; do
+		fake_step "$name.sh" </dev/null
+	done
+	fake_step module.sh <<-'EOF'
+		! grep -n '#error' "$EVENTQ_BUILD/mutants/a.c" >&2 || exit 1
+		cp "$EVENTQ_BUILD/mutants/a.c" "$2"
+	EOF
+	fake_step boot.sh <<-'EOF'
+		# Two of them boot at a time.
+		root=$(mktemp -d "$PWD/guest.XXXXXX")
+		(cd "$root" && cpio -i --quiet <"$INITRD" && guest >"$4")
+	EOF
+	PATH=$PWD/steps:$PATH
+	fake guest <<-'EOF'
+		printf '=eventq= cpus 2\n=eventq= output test-mutant\n'
+		while read -r name ko times program case; do
+			echo "mutant $name $program"
+			echo "[    1.0] eventq: mutant $name" >>log
+			verdict=ok
+			! grep -q FAIL ".$ko" || verdict='not ok'
+			if grep -q HANG ".$ko"; then cut=yes; break; fi
+			printf '1..1\n%s 1 %s\n' "$verdict" "$case"
+			! grep -q SPLAT ".$ko" || echo '[    1.1] WARNING: CPU: 0 PID: 1 at a.c:1 f+0x1/0x2' >>log
+			! grep -q DIE ".$ko" || exit 1
+			echo "mutant-end $name"
+			! grep -q SPLAT ".$ko" || { cut=yes; break; }
+		done <cases
+		printf '=eventq= ended test-mutant %s\n=eventq= dmesg\n' "${cut:+1}"
+		cat log
+		rm log
+		echo '=eventq= status 0'
+	EOF
+}
+
+# $1: name, $2: what comes into line 2, $3: more fields
+mutant()
+{
+	printf 'mutant %s\nwhy    It must be seen\ntest   prog case.%s\n%sfile   a.c\n-line 2\n+line 2 %s\n\n' \
+		"$1" "$1" "${3:+$3$nl}" "$2" >"lists/$1.mutants"
+}
+
+mutants()
+{
+	EVENTQ_MUTANTS=$PWD/lists PYTHONDONTWRITEBYTECODE=1 PYTHONPATH=$HARNESS python3 - "$@" <<-'EOF'
+		import pathlib, sys
+		import boot
+		boot.HARNESS = pathlib.Path("steps").resolve()
+		import mutants
+		sys.exit(mutants.main())
+	EOF
+}
+
+sources_are_as_before()
+{
+	cmp before.c "$EVENTQ_BUILD/mutants/a.c"
+}
+
+test_mutant_that_survives()
+{
+	fake_mutants
+	if mutants >out.txt; then return 1; fi
+	grep -q 'caught broken by prog case.broken$' out.txt
+	grep -q 'NOT CAUGHT unseen by prog case.unseen: the case: pass$' out.txt
+	grep -qx '1 passed, 1 failed' out.txt
+	sources_are_as_before
+}
+
+test_mutants_that_are_all_caught()
+{
+	fake_mutants
+	rm lists/unseen.mutants
+	works mutants
+	grep -qx '1 passed, 0 failed' out.txt
+	[ -z "$(find "$EVENTQ_BUILD/out/mutants" -name '*.ko' -o -name '*.cpio')" ]
+}
+
+test_mutant_by_its_name()
+{
+	fake_mutants
+	works mutants broken
+	grep -qx '1 passed, 0 failed' out.txt
+	fails_with 'there is no mutant B99' mutants B99
+}
+
+test_mutant_that_breaks_the_kernel_spares_the_others()
+{
+	fake_mutants
+	mutant a-first DIE 'sign   case'
+	mutants >out.txt || :
+	grep -q 'NOT CAUGHT a-first by prog case.a-first: the case: pass, the guest did not go on' out.txt
+	grep -q 'caught broken by' out.txt
+	grep -qx '1 passed, 2 failed' out.txt
+}
+
+test_signs_of_mutants()
+{
+	fake_mutants
+	rm lists/*
+	mutant loud SPLAT 'sign   splat'
+	mutant stuck HANG 'sign   hang'
+	mutant lost FAIL 'sign   splat'
+	mutant quick FAIL 'sign   hang'
+	mutants >out.txt || :
+	grep -q ' caught loud by prog case.loud: the case: pass, the kernel' out.txt
+	grep -q ' caught stuck by prog case.stuck: the case: did not end' out.txt
+	grep -q 'NOT CAUGHT lost by' out.txt
+	grep -q 'NOT CAUGHT quick by' out.txt
+}
+
+test_mutant_that_fits_nowhere()
+{
+	fake_mutants
+	sed -i 's/^-line 2/-line 9/' lists/unseen.mutants
+	mutants >out.txt || :
+	grep -q 'NOT CAUGHT unseen.mutants:1: unseen: its lines are in a.c 0 times' out.txt
+	grep -qx '1 passed, 1 failed' out.txt
+	sources_are_as_before
+}
+
+test_mutant_that_does_not_build()
+{
+	fake_mutants
+	sed -i 's/harmless/#error/' lists/unseen.mutants
+	mutants >out.txt || :
+	grep -q 'NOT CAUGHT unseen does not build: 2:line 2 #error' out.txt
+	sources_are_as_before
+}
+
+test_mutants_of_a_test_that_fails_by_itself()
+{
+	fake_mutants
+	sed -i 's/line 4/line 4 FAIL/' "$EVENTQ_BUILD/mutants/a.c"
+	cp "$EVENTQ_BUILD/mutants/a.c" before.c
+	fails_with 'without a mutant (plain kernel)' mutants
+	grep -q 'prog case.broken: the case: fail' err.txt
+	sources_are_as_before
+}
+
+test_lists_of_mutants_that_are_wrong()
+{
+	fake_mutants
+	echo 'colour red' >>lists/unseen.mutants
+	fails_with 'unseen.mutants:8: what is colour?' mutants
+	mutant unseen harmless 'kernel newest'
+	fails_with 'unseen: no such kernel or sign' mutants
+	mutant unseen harmless
+	sed -i '/^why/d' lists/unseen.mutants
+	fails_with 'unseen lacks its why, test or file' mutants
+	mutant unseen harmless
+	cp lists/unseen.mutants lists/again.mutants
+	fails_with 'there are two mutants unseen' mutants
+}
+
+test_defect_without_its_mutant()
+{
+	fake_mutants
+	mutant A1-broken FAIL
+	echo 'A1 prog case.A1-broken A1-broken # why' >lists/defects.list
+	works mutants A1
+	echo 'A2 prog case.x A2-none' >>lists/defects.list
+	fails_with 'A2 has no mutant A2-none' mutants
+	echo 'A1 prog case.other A1-broken' >lists/defects.list
+	fails_with 'A1-broken is not proven by prog case.other' mutants
+}
+
+test_worktree_of_a_branch()
+{
+	fake_project
+	works tree
+	works "$HARNESS/worktree.sh" mutants series
+	folder=$EVENTQ_BUILD/mutants
+	cmp "$folder/drivers/iommu/iommufd/eventq.c" "$EVENTQ_BUILD/tree/drivers/iommu/iommufd/eventq.c"
+	before=$(stat -c %y "$folder/Makefile")
+	echo mutant >"$folder/README"
+	works "$HARNESS/worktree.sh" mutants series
+	[ "$(cat "$folder/README")" = same ]
+	[ "$(stat -c %y "$folder/Makefile")" = "$before" ]
+	works "$HARNESS/worktree.sh" mutants base
+	cmp "$folder/drivers/iommu/iommufd/eventq.c" linux/drivers/iommu/iommufd/eventq.c
+	fails_with 'cannot check none out' "$HARNESS/worktree.sh" mutants none
+}
+
+test_worktree_of_another_base()
+{
+	fake_project
+	works tree
+	works "$HARNESS/worktree.sh" mutants series
+	echo another >linux/README
+	works base
+	works tree
+	works "$HARNESS/worktree.sh" mutants series
+	[ "$(cat "$EVENTQ_BUILD/mutants/README")" = another ]
+}
+
+test_module_that_does_not_build()
+{
+	fake make <<-'EOF'
+		echo 'a.c:1: error: wrong' >&2
+		exit 2
+	EOF
+	fails_with 'the module does not build' "$HARNESS/module.sh" plain a.ko
+	grep -q 'a.c:1: error: wrong' err.txt
+	[ ! -e a.ko ]
+}
