@@ -9,6 +9,7 @@
  * The toy class is a ring of numbers, read as u64 each and answered by writing
  * the number back. It shows how little a class has to bring.
  */
+#include <linux/delay.h>
 #include <linux/kthread.h>
 #include <linux/sched/signal.h>
 #include <linux/wait_bit.h>
@@ -676,6 +677,7 @@ static struct fake_faulter *fake_faulter(struct kunit *test)
 	mutex_init(&fake->param.lock);
 	refcount_set(&fake->param.users, 1);
 	fake->param.dev = &fake->dev;
+	INIT_LIST_HEAD(&fake->param.faults);
 
 	fake->hwpt.iopf_eventq = fake->eventq;
 	fake->domain.iommufd_hwpt = &fake->hwpt;
@@ -689,20 +691,26 @@ static struct fake_faulter *fake_faulter(struct kunit *test)
 	return fake;
 }
 
-static void fake_fault(struct kunit *test, struct fake_faulter *fake)
+static struct iopf_group *fake_group(struct kunit *test,
+				     struct fake_faulter *fake)
 {
 	struct iopf_group *group = kzalloc_obj(*group);
 
 	KUNIT_ASSERT_NOT_NULL(test, group);
 	INIT_LIST_HEAD(&group->faults);
-	INIT_LIST_HEAD(&group->pending_node);
+	list_add(&group->pending_node, &fake->param.faults);
 	list_add(&group->last_fault.list, &group->faults);
 	group->last_fault.fault.prm.flags = IOMMU_FAULT_PAGE_REQUEST_LAST_PAGE;
 	group->fault_count = 1;
 	group->attach_handle = &fake->handle.handle;
 	group->fault_param = &fake->param;
 	refcount_inc(&fake->param.users);
-	KUNIT_EXPECT_EQ(test, iommufd_iopf_report(group), 0);
+	return group;
+}
+
+static void fake_fault(struct kunit *test, struct fake_faulter *fake)
+{
+	KUNIT_EXPECT_EQ(test, iommufd_iopf_report(fake_group(test, fake)), 0);
 }
 
 /* Read one fault and return its cookie, 0 if there is none */
@@ -881,6 +889,47 @@ static void test_iopf_detach(struct kunit *test)
 	fake_faulter_close(test, fake);
 }
 
+static int faulter_thread(void *data)
+{
+	iommufd_iopf_report(data);
+	while (!kthread_should_stop())
+		schedule_timeout_uninterruptible(1);
+	return 0;
+}
+
+/*
+ * A report that waits for the queue lock while the file is closed has to see
+ * that it is. On a single CPU the report comes afterwards, and has to as well.
+ */
+static void test_iopf_report_meets_close(struct kunit *test)
+{
+	struct fake_faulter *fake = fake_faulter(test);
+	struct iopf_group *group = fake_group(test, fake);
+	struct task_struct *task;
+	unsigned int i;
+
+	task = kthread_create(faulter_thread, group, "eventq-fault");
+	KUNIT_ASSERT_FALSE(test, IS_ERR(task));
+	migrate_disable();
+	if (num_online_cpus() > 1)
+		kthread_bind(task, cpumask_any_but(cpu_online_mask,
+						   smp_processor_id()));
+	spin_lock_irq(&fake->eventq->wait.lock);
+	wake_up_process(task);
+	/* What the report does first is to take the group off that list */
+	for (i = 0; i < 20 && !list_empty_careful(&fake->param.faults); i++)
+		mdelay(1);
+	mdelay(1);
+	fake->eventq->closed = true;
+	spin_unlock_irq(&fake->eventq->wait.lock);
+	migrate_enable();
+	kthread_stop(task);
+
+	KUNIT_EXPECT_EQ(test, fake->nr_answers[IOMMU_PAGE_RESP_INVALID], 1);
+	KUNIT_EXPECT_EQ(test, iommufd_eventq_queued(fake->eventq), 0);
+	fake_faulter_close(test, fake);
+}
+
 static struct kunit_case eventq_cases[] = {
 	KUNIT_CASE(test_order_and_batches),
 	KUNIT_CASE(test_too_small_buffer),
@@ -903,6 +952,7 @@ static struct kunit_case eventq_cases[] = {
 	KUNIT_CASE(test_iopf_answers_in_any_order),
 	KUNIT_CASE(test_iopf_detach),
 	KUNIT_CASE(test_iopf_detach_waits),
+	KUNIT_CASE(test_iopf_report_meets_close),
 	{}
 };
 

@@ -76,6 +76,7 @@ static void tally_records(struct tally *tally, const void *buf, ssize_t len)
 struct consumer {
 	struct fake_viommu *fake;
 	struct task_struct *task;
+	u64 most;	/* records there can be */
 	bool slow;
 	struct tally tally;
 	struct big_record buf[64];
@@ -96,6 +97,10 @@ static int consumer_thread(void *data)
 		rc = read_kernel(consumer->fake->filep, consumer->buf, room, 0);
 		if (rc <= 0)
 			break;
+		/* Nobody else takes any, so nothing was taken that did not count */
+		if (iommufd_eventq_queued(consumer->fake->eventq) >
+		    consumer->most)
+			consumer->tally.wrong++;
 		tally_records(&consumer->tally, consumer->buf, rc);
 		if (consumer->slow)
 			schedule_timeout_uninterruptible(1);
@@ -113,6 +118,8 @@ static struct consumer *consumer_start(struct kunit *test,
 	KUNIT_ASSERT_NOT_NULL(test, consumer);
 	consumer->fake = fake;
 	consumer->slow = slow;
+	/* A LOST header can come behind the events */
+	consumer->most = fake_fdinfo(test, fake->eventq, "depth") + 1;
 	consumer->tally.next = fake_next_sequence(test, fake);
 	consumer->task = thread_start(test, consumer_thread, consumer);
 	return consumer;
