@@ -27,8 +27,9 @@ need qemu-system-x86_64 qemu-system-x86
 # there seems to be none, and KASAN reports a wild access if an interrupt comes.
 # A counted instruction is one, and not a string of moves.
 append="kunit.enable=0 $*"
-case $variant in
-bench)
+[ "$variant" != bench ] || COUNT=1
+case ${COUNT:-} in
+1)
 	machine='-accel tcg,thread=single -icount shift=0,sleep=off -cpu max,-la57,-fsrm,-erms'
 	cpus=${CPUS:-1}
 	append="$append tsc=reliable"

@@ -20,7 +20,7 @@ from pathlib import Path
 
 import check
 import tap
-from boot import BUILD, EXPECTED, KUNIT_PARAMETERS, OUT, Boot, say
+from boot import BUILD, EXPECTED, KUNIT_PARAMETERS, OUT, Boot, is_late, say
 
 FOLDER = "drivers/iommu/iommufd"
 OBJECTS = ("eventq", "eventq_iopf", "eventq_viommu")
@@ -216,15 +216,15 @@ def boot():
 def failures(guest, programs):
     """Tests that failed. One that was too slow, on a machine that is busy with
     other things, is none: it covers less."""
-    late = [program for program in programs if guest.out_of_time(program)]
-    for program in late:
-        say(f"{program} ran into a time limit, and covers less for that")
     cases = [(p, case) for p in programs for case in check.all_run(guest.cases(p))]
     kunit = tap.parse(tap.strip_stamps(guest.sections["dmesg"]))
     cases += [("kunit", case) for case in check.some(kunit)]
     say(f"{sum(c.verdict == 'pass' for _, c in cases)} tests passed")
+    late = [(p, c) for p, c in cases if is_late(c)]
+    for program, case in late:
+        say(f"{program} {case.name} ran into a time limit, and covers less for that")
     return [f"a test failed: {p} {c.name}: {c.reason}" for p, c in cases
-            if c.verdict == "fail" and p not in late]
+            if c.verdict == "fail" and (p, c) not in late]
 
 
 def main():

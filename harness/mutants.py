@@ -9,20 +9,26 @@ usage: mutants.py [NAME]: all, those of one defect (B4), of one list (iopf), or 
 import fnmatch
 import os
 import re
+import signal
 import subprocess
 import sys
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
+# The budgets of make bench
+sys.path.append(str(Path(__file__).resolve().parent.parent / "bench"))
+import bench  # noqa: E402
 import tap
-from boot import BUILD, HARNESS, KUNIT_PARAMETERS, OUT, Boot, BuildFailed, build, known_splat, \
-    say, script
+from boot import BUILD, HARNESS, KUNIT_PARAMETERS, OUT, Boot, BuildFailed, build, is_late, \
+    known_splat, say, script
 
 LISTS = Path(os.environ.get("EVENTQ_MUTANTS") or HARNESS.parent / "mutants")
 SOURCE = BUILD / "mutants"
 WORK = OUT / "mutants"
-SIGNS = ("case", "splat", "leak", "hang")
+SIGNS = ("case", "timeout", "splat", "leak", "hang")
+# The test is a row of bench/budgets.list, which that section of its program prints.
+BENCH = ("iommufd_eventq_bench", "life")
 # What a boot takes at most, if only one of its mutants has to run into the guest's
 # own limit; a kernel that hangs as a whole takes all of it.
 SECONDS = {"plain": 200, "debug": 700}
@@ -42,11 +48,21 @@ class Mutant:
     test: tuple = ()
     kernel: str = "plain"
     sign: str = "case"
+    alone: str = ""
     times: int = 1
     hunks: list = field(default_factory=list)   # (file, [lines])
 
     def defect(self):
         return self.name.split("-")[0] if self.name[0].isupper() else ""
+
+    def counts(self):
+        """Is it one that only the number of instructions shows?"""
+        return self.test[0] == "bench"
+
+    def shares(self):
+        """Can others run in its boot? Leaks show at its end only, and who
+        damages memory lets others fail."""
+        return self.sign == "case" and not self.alone and not self.counts()
 
     def check(self):
         if not (self.why and len(self.test) == 2 and self.hunks):
@@ -86,7 +102,7 @@ def parse_field(mutants, where, key, value):
         mutants[-1].test = tuple(value.split())
     elif key == "times":
         mutants[-1].times = int(value)
-    elif key in ("why", "kernel", "sign"):
+    elif key in ("why", "kernel", "sign", "alone"):
         setattr(mutants[-1], key, value)
     else:
         raise Wrong(f"{where}: what is {key}?")
@@ -172,7 +188,7 @@ def pack(image, wanted):
     """An initramfs with the modules, and the list of what to run with which."""
     root = image.with_suffix(".root")
     root.mkdir(exist_ok=True)
-    lines = [f"{w.name} /{w.ko.name} {w.mutant.times} {' '.join(w.mutant.test)}\n" for w in wanted]
+    lines = [f"{w.name} /{w.ko.name} {w.mutant.times} {w.program()}\n" for w in wanted]
     (root / "cases").write_text("".join(lines))
     for ko in {w.ko for w in wanted}:
         (root / ko.name).hardlink_to(ko)
@@ -192,16 +208,24 @@ class Wanted:
         self.started = self.ended = False
         self.verdict, self.splats = None, []
 
+    def program(self):
+        """What the guest is to run: a program and its case."""
+        return " ".join(BENCH if self.mutant.counts() else self.mutant.test)
+
     def read(self, lines, log):
         """What the program printed, and what the kernel said."""
-        cases = tap.parse(lines) if self.mutant.test[0] != "kunit" else \
-            tap.parse(tap.strip_stamps(log))
-        verdicts = {c.verdict for c in cases if c.name == self.mutant.test[1]}
-        self.verdict = next((v for v in ("fail", "skip", "pass") if v in verdicts), None)
+        program, case = self.mutant.test
+        if self.mutant.counts():
+            verdicts = bench_verdicts(lines, case)
+        else:
+            cases = tap.parse(tap.strip_stamps(log) if program == "kunit" else lines)
+            verdicts = {"timeout" if is_late(c) else c.verdict for c in cases if c.name == case}
+        self.verdict = next((v for v in ("fail", "timeout", "skip", "pass") if v in verdicts), None)
         self.splats = [b for b in tap.splats(log) if not known_splat(b)]
 
     def shown(self):
         return {"case": self.verdict == "fail",
+                "timeout": self.verdict == "timeout",
                 "splat": bool(self.splats),
                 "leak": any("unreferenced object" in b for b in self.splats),
                 "hang": not self.ended and self.verdict is None}[self.mutant.sign]
@@ -215,13 +239,22 @@ class Wanted:
         return ", ".join(said)
 
 
+def bench_verdicts(lines, row):
+    """Whether the costs that the program printed keep the budget of that row."""
+    budget = [b for n, b, _ in bench.budgets() if n == row]
+    values = [line.split()[2] for line in lines if line.startswith(f"bench {row} ")]
+    return {"pass" if bench.within([float(v)], b) else "fail" for v in values for b in budget}
+
+
 def boot(kernel, name, wanted, seconds):
     """Boots with these modules, and tells each of the wanted what it showed."""
     image = WORK / f"{name}.cpio"
     pack(image, wanted)
+    # To look for them takes longer than all the rest.
+    leaks = [] if any(w.mutant.sign == "leak" for w in wanted) else ["eventq.leaks=no"]
     done = Boot("mutants", kernel, f"mutants-{name}", ["test-mutant"], *KUNIT_PARAMETERS,
-                "kunit.filter_glob=none.none", more=image,
-                seconds=seconds)
+                "kunit.filter_glob=none.none", *leaks, more=image,
+                seconds=seconds, count=wanted[0].mutant.counts())
     image.unlink()
     parts, logs = split(done)
     for one in wanted:
@@ -268,7 +301,10 @@ def control(kernel, mutants):
     tests = {m.test: m for m in mutants}
     wanted = [Wanted(replace(m, times=1), ko, f"control-{n}")
               for n, m in enumerate(tests.values())]
-    boot(kernel, f"control-{kernel}", wanted, SECONDS[kernel] * (1 + len(wanted) // 10))
+    for counts in (False, True):
+        some = [w for w in wanted if w.mutant.counts() == counts]
+        if some:
+            boot(kernel, f"control-{kernel}", some, SECONDS[kernel] * (1 + len(some) // 10))
     ko.unlink()
     return sorted(f"{' '.join(w.mutant.test)}: {w.what()}" for w in wanted
                   if w.verdict != "pass" or w.splats or not w.ended)
@@ -279,16 +315,11 @@ def control(kernel, mutants):
 def prepare(kernels):
     for kernel in kernels:
         build("kernel.sh", "mutants", kernel)
-    build("programs.sh", "selftests")
-    build("programs.sh", "sample")
+    for programs in ("selftests", "sample", "benchmark"):
+        build("programs.sh", programs)
     build("initramfs.sh")
     build("worktree.sh", "mutants", "series")
     WORK.mkdir(parents=True, exist_ok=True)
-
-
-def alone(mutant):
-    """Is it one that must not share a boot? Leaks show at its end only."""
-    return mutant.sign != "case"
 
 
 def build_batches(mutants):
@@ -304,7 +335,7 @@ def build_batches(mutants):
         except Wrong as problem:
             yield [], mutant, str(problem)
             continue
-        if alone(mutant):
+        if not mutant.shares():
             yield [one], mutant, ""
             continue
         if batch and batch[0].mutant.kernel != mutant.kernel or len(batch) == BATCH:
@@ -355,6 +386,7 @@ def run(name):
     mutants.sort(key=lambda m: (m.kernel, m.hunks[0][0]))
     with ThreadPoolExecutor(os.cpu_count() or 1) as pool:
         for kernel in kernels:
+            say(f"all tests without a mutant, {kernel} kernel")
             bad = control(kernel, [m for m in mutants if m.kernel == kernel])
             if bad:
                 raise Wrong(f"without a mutant ({kernel} kernel):\n  " + "\n  ".join(bad))
@@ -367,6 +399,9 @@ def run(name):
 
 
 def main():
+    # Ctrl-C ends us at once, and what runs below us with it; the sources are put
+    # right at the next start.
+    signal.signal(signal.SIGINT, lambda *_: os._exit(130))
     try:
         return run(sys.argv[1] if len(sys.argv) > 1 else None)
     except (Wrong, BuildFailed) as problem:

@@ -36,6 +36,10 @@ fake_mutants()
 			verdict=ok
 			! grep -q FAIL ".$ko" || verdict='not ok'
 			if grep -q HANG ".$ko"; then cut=yes; break; fi
+			! grep -q SLOW ".$ko" || { echo "# $case: Test terminated by timeout"; verdict='not ok'; }
+			cost=10
+			! grep -q COSTS ".$ko" || cost=99999
+			echo "bench viommu-read-1 $cost"
 			printf '1..1\n%s 1 %s\n' "$verdict" "$case"
 			! grep -q SPLAT ".$ko" || echo '[    1.1] WARNING: CPU: 0 PID: 1 at a.c:1 f+0x1/0x2' >>log
 			! grep -q DIE ".$ko" || exit 1
@@ -218,4 +222,37 @@ test_module_that_does_not_build()
 	fails_with 'the module does not build' "$HARNESS/module.sh" plain a.ko
 	grep -q 'a.c:1: error: wrong' err.txt
 	[ ! -e a.ko ]
+}
+
+test_mutant_whose_test_is_only_slow()
+{
+	fake_mutants
+	rm lists/*
+	mutant slow SLOW
+	mutant late SLOW 'sign   timeout'
+	mutants >out.txt || :
+	grep -q 'NOT CAUGHT slow by prog case.slow: the case: timeout' out.txt
+	grep -q ' caught late by prog case.late: the case: timeout' out.txt
+}
+
+test_mutant_that_must_be_alone()
+{
+	fake_mutants
+	mutant unseen 'DIE FAIL' 'alone  it damages memory'
+	works mutants
+	grep -qx '2 passed, 0 failed' out.txt
+}
+
+test_mutant_that_a_budget_shows()
+{
+	fake_mutants
+	rm lists/*
+	mutant dear COSTS
+	sed -i 's/^test .*/test   bench viommu-read-1/' lists/dear.mutants
+	works mutants
+	grep -q 'caught dear by bench viommu-read-1' out.txt
+	mutant cheap harmless
+	sed -i 's/^test .*/test   bench viommu-read-1/' lists/cheap.mutants
+	mutants >out.txt || :
+	grep -q 'NOT CAUGHT cheap by bench viommu-read-1: the case: pass' out.txt
 }

@@ -231,5 +231,6 @@ void iommufd_viommu_eventq_destroy(struct iommufd_object *obj);
 void iommufd_viommu_eventq_init(struct iommufd_viommu *viommu);
 void iommufd_viommu_test_set_sequence(struct iommufd_eventq *eventq,
 				      u32 sequence);
+void iommufd_viommu_test_set_stored(struct iommufd_eventq *eventq, u32 stored);
 
 #endif

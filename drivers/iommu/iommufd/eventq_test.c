@@ -18,6 +18,9 @@
 
 #define TOY_DEPTH 8
 
+/* What is not there by then never comes. In jiffies, for a busy machine. */
+#define DEADLINE (20 * HZ)
+
 struct toy_eventq {
 	struct iommufd_eventq common;
 	u64 ring[TOY_DEPTH];
@@ -578,6 +581,52 @@ static void test_last_close(struct kunit *test)
 }
 
 /* The reply cannot be copied out: the file was made, and is undone */
+static int closer_thread(void *data)
+{
+	__fput_sync(data);
+	while (!kthread_should_stop())
+		schedule_timeout_uninterruptible(1);
+	return 0;
+}
+
+/*
+ * Who holds the queue lock has a queue that stays open, or closed. On a single
+ * CPU there is nobody to close it meanwhile.
+ */
+static void test_close_takes_the_lock(struct kunit *test)
+{
+	struct toy_eventq *toy = kunit_kzalloc(test, sizeof(*toy), GFP_KERNEL);
+	struct file *filep = toy_open(test, toy, &toy_ops, 0);
+	struct task_struct *task;
+	unsigned long end;
+	unsigned int i;
+	bool closed;
+
+	task = kthread_create(closer_thread, filep, "eventq-close");
+	KUNIT_ASSERT_FALSE(test, IS_ERR(task));
+	migrate_disable();
+	if (num_online_cpus() > 1)
+		kthread_bind(task, cpumask_any_but(cpu_online_mask,
+						   smp_processor_id()));
+	spin_lock_irq(&toy->common.wait.lock);
+	wake_up_process(task);
+	for (i = 0; i < 20 && !READ_ONCE(toy->common.closed); i++)
+		mdelay(1);
+	closed = toy->common.closed;
+	spin_unlock_irq(&toy->common.wait.lock);
+	migrate_enable();
+	KUNIT_EXPECT_FALSE(test, closed);
+
+	end = jiffies + DEADLINE;
+	while (refcount_read(&toy->common.obj.users) > 1 &&
+	       !time_after(jiffies, end))
+		schedule_timeout_uninterruptible(1);
+	kthread_stop(task);
+	KUNIT_EXPECT_EQ(test, toy->nr_closed, 1);
+	KUNIT_EXPECT_EQ(test, refcount_read(&toy->common.obj.users), 1);
+	fake_ctx_put(test, test->priv);
+}
+
 static void test_failed_publish(struct kunit *test)
 {
 	struct toy_eventq *toy = kunit_kzalloc(test, sizeof(*toy), GFP_KERNEL);
@@ -629,9 +678,6 @@ struct fake_faulter {
 };
 
 #define FAKE_DEV_ID 42
-
-/* What is not there by then never comes. In jiffies, for a busy machine. */
-#define DEADLINE (20 * HZ)
 
 /* Have a detach overtake the answer, unless it waits. Some time is enough. */
 static void fake_hold_up(struct fake_faulter *fake)
@@ -889,9 +935,18 @@ static void test_iopf_detach(struct kunit *test)
 	fake_faulter_close(test, fake);
 }
 
+/* A report made by another thread */
+struct fake_report {
+	struct iopf_group *group;
+	struct completion done;
+};
+
 static int faulter_thread(void *data)
 {
-	iommufd_iopf_report(data);
+	struct fake_report *report = data;
+
+	iommufd_iopf_report(report->group);
+	complete(&report->done);
 	while (!kthread_should_stop())
 		schedule_timeout_uninterruptible(1);
 	return 0;
@@ -904,11 +959,12 @@ static int faulter_thread(void *data)
 static void test_iopf_report_meets_close(struct kunit *test)
 {
 	struct fake_faulter *fake = fake_faulter(test);
-	struct iopf_group *group = fake_group(test, fake);
+	struct fake_report report = { .group = fake_group(test, fake) };
 	struct task_struct *task;
 	unsigned int i;
 
-	task = kthread_create(faulter_thread, group, "eventq-fault");
+	init_completion(&report.done);
+	task = kthread_create(faulter_thread, &report, "eventq-fault");
 	KUNIT_ASSERT_FALSE(test, IS_ERR(task));
 	migrate_disable();
 	if (num_online_cpus() > 1)
@@ -923,6 +979,7 @@ static void test_iopf_report_meets_close(struct kunit *test)
 	fake->eventq->closed = true;
 	spin_unlock_irq(&fake->eventq->wait.lock);
 	migrate_enable();
+	wait_for_completion(&report.done);
 	kthread_stop(task);
 
 	KUNIT_EXPECT_EQ(test, fake->nr_answers[IOMMU_PAGE_RESP_INVALID], 1);
@@ -945,6 +1002,7 @@ static struct kunit_case eventq_cases[] = {
 	KUNIT_CASE(test_poll),
 	KUNIT_CASE(test_file_mode),
 	KUNIT_CASE(test_last_close),
+	KUNIT_CASE(test_close_takes_the_lock),
 	KUNIT_CASE(test_failed_publish),
 	KUNIT_CASE(test_iopf_cookie_wrap),
 	KUNIT_CASE(test_iopf_cookie_in_use),

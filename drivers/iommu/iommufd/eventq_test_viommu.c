@@ -65,6 +65,35 @@ static void test_viommu_overflow(struct kunit *test)
 	fake_viommu_close(test, &fake);
 }
 
+/* Counters of 32 bits wrap, the queue is as deep as ever, and no record is lost */
+static void test_viommu_wrap_counters(struct kunit *test)
+{
+	struct selftest_record buf[5] = {};
+	struct fake_viommu fake;
+	unsigned int i, round;
+
+	selftest_open(test, &fake, 4);
+	iommufd_viommu_test_set_stored(fake.eventq, U32_MAX - 9);
+	for (round = 0; round < 5; round++) {
+		for (i = 0; i < 4; i++) {
+			KUNIT_EXPECT_EQ(test,
+					iommufd_eventq_queued(fake.eventq), i);
+			fake_report(&fake, i);
+		}
+		fake_report(&fake, i);
+		KUNIT_EXPECT_EQ(test, iommufd_eventq_queued(fake.eventq), 5);
+		/* Two, and then the two others with the header behind them */
+		KUNIT_EXPECT_EQ(test, read_kernel(fake.filep, buf, 24, 0), 24);
+		KUNIT_EXPECT_EQ(test, buf[1].header.sequence, 5 * round + 1);
+		KUNIT_EXPECT_EQ(test, read_kernel(fake.filep, buf, 40, 0), 32);
+		KUNIT_EXPECT_EQ(test, buf[1].header.sequence, 5 * round + 3);
+		KUNIT_EXPECT_EQ(test, buf[2].header.sequence, 5 * round + 4);
+	}
+	KUNIT_EXPECT_EQ(test, poll_now(fake.filep), 0);
+	KUNIT_EXPECT_EQ(test, fake_nr_lost(test, &fake), 5);
+	fake_viommu_close(test, &fake);
+}
+
 /* A LOST header that an event has made needless does not appear */
 static void test_viommu_gap(struct kunit *test)
 {
@@ -485,6 +514,7 @@ static void test_viommu_bad_data_no_queue(struct kunit *test)
 
 static struct kunit_case viommu_cases[] = {
 	KUNIT_CASE(test_viommu_overflow),
+	KUNIT_CASE(test_viommu_wrap_counters),
 	KUNIT_CASE(test_viommu_gap),
 	KUNIT_CASE(test_viommu_lost_header_fault),
 	KUNIT_CASE(test_viommu_closed),

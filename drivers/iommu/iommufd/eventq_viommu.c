@@ -478,4 +478,13 @@ void iommufd_viommu_test_set_sequence(struct iommufd_eventq *eventq,
 	to_viommu_eventq(eventq)->sequence = sequence;
 	spin_unlock_irq(&eventq->wait.lock);
 }
+
+/* Pretend that so many events went through an empty queue, for tests as that */
+void iommufd_viommu_test_set_stored(struct iommufd_eventq *eventq, u32 stored)
+{
+	guard(spinlock_irq)(&eventq->wait.lock);
+	to_viommu_eventq(eventq)->stored = stored;
+	eventq->queued = stored;
+	eventq->taken = stored;
+}
 #endif

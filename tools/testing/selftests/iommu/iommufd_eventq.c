@@ -1615,6 +1615,31 @@ TEST_F(common, destroy_after_close)
 	ASSERT_EQ(0, queue_destroy(&self->q));
 }
 
+/* The last close is through with the queue before that can be destroyed. */
+TEST_F(common, destroy_races_with_close)
+{
+	struct world *w = &self->q.w;
+	struct eq_queue q;
+	struct eq_job job;
+	int round, rc;
+
+	for (round = 0; round < 20; round++) {
+		if (variant->viommu)
+			rc = eq_vevent_queue(w->iommu, w->viommu,
+					     IOMMU_VEVENTQ_TYPE_ARM_SMMUV3, 0,
+					     8, &q);
+		else
+			rc = eq_fault_queue(w->iommu, 0, &q);
+		ASSERT_EQ(0, rc);
+		ASSERT_TRUE(eq_job_start(&job, eq_job_close, &q.fd));
+		do {
+			rc = eq_destroy(w->iommu, q.id);
+		} while (rc == -EBUSY);
+		ASSERT_EQ(0, rc);
+		ASSERT_EQ(0, eq_job_result(&job));
+	}
+}
+
 /*
  * Linux AIO. A read waits within io_submit(), which thus becomes interruptible;
  * there is nothing yet that io_cancel() could find, and the context is in use.
