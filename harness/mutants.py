@@ -295,19 +295,30 @@ def run_batch(kernel, wanted):
         wanted = left
 
 
-def control(kernel, mutants):
-    """Without a mutant all the tests pass, and the kernel says nothing."""
-    ko = module(kernel, f"control-{kernel}")
-    tests = {m.test: m for m in mutants}
-    wanted = [Wanted(replace(m, times=1), ko, f"control-{n}")
-              for n, m in enumerate(tests.values())]
-    for counts in (False, True):
-        some = [w for w in wanted if w.mutant.counts() == counts]
-        if some:
-            boot(kernel, f"control-{kernel}", some, SECONDS[kernel] * (1 + len(some) // 10))
-    ko.unlink()
-    return sorted(f"{' '.join(w.mutant.test)}: {w.what()}" for w in wanted
-                  if w.verdict != "pass" or w.splats or not w.ended)
+class Control:
+    """All the tests without a mutant: they pass, and the kernel says nothing. They
+    run beside the mutants, in a boot for each CPU."""
+
+    def __init__(self, kernel, mutants, pool):
+        self.kernel, self.ko = kernel, module(kernel, f"control-{kernel}")
+        tests = {m.test: m for m in mutants}
+        self.wanted = [Wanted(replace(m, times=1), self.ko, f"control-{kernel}-{n}")
+                       for n, m in enumerate(tests.values())]
+        counting = [w for w in self.wanted if w.mutant.counts()]
+        others = [w for w in self.wanted if not w.mutant.counts()]
+        cpus = os.cpu_count() or 1
+        self.running = [pool.submit(self.boot, part) for part in
+                        (counting, *(others[n::cpus] for n in range(cpus))) if part]
+
+    def boot(self, part):
+        boot(self.kernel, part[0].name, part, SECONDS[self.kernel] * (1 + len(part) // 10))
+
+    def wrong(self):
+        for part in self.running:
+            part.result()
+        self.ko.unlink()
+        return sorted(f"{' '.join(w.mutant.test)} ({self.kernel} kernel): {w.what()}"
+                      for w in self.wanted if w.verdict != "pass" or w.splats or not w.ended)
 
 
 # ---- all of it
@@ -384,14 +395,14 @@ def run(name):
     prepare(kernels)
     # One file after the other, as each has to be compiled again when it is left.
     mutants.sort(key=lambda m: (m.kernel, m.hunks[0][0]))
+    say(f"{len(mutants)} mutants")
     with ThreadPoolExecutor(os.cpu_count() or 1) as pool:
-        for kernel in kernels:
-            say(f"all tests without a mutant, {kernel} kernel")
-            bad = control(kernel, [m for m in mutants if m.kernel == kernel])
-            if bad:
-                raise Wrong(f"without a mutant ({kernel} kernel):\n  " + "\n  ".join(bad))
-        say(f"{len(mutants)} mutants")
+        controls = [Control(kernel, [m for m in mutants if m.kernel == kernel], pool)
+                    for kernel in kernels]
         survivors = run_all(mutants, pool)
+        bad = [line for control in controls for line in control.wrong()]
+    if bad:
+        raise Wrong("without a mutant:\n  " + "\n  ".join(bad))
     if survivors:
         print("not caught:\n  " + "\n  ".join(survivors))
     print(f"{len(mutants) - len(survivors)} passed, {len(survivors)} failed")

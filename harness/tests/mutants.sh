@@ -152,8 +152,8 @@ test_mutants_of_a_test_that_fails_by_itself()
 	fake_mutants
 	sed -i 's/line 4/line 4 FAIL/' "$EVENTQ_BUILD/mutants/a.c"
 	cp "$EVENTQ_BUILD/mutants/a.c" before.c
-	fails_with 'without a mutant (plain kernel)' mutants
-	grep -q 'prog case.broken: the case: fail' err.txt
+	fails_with 'without a mutant:' mutants
+	grep -q 'prog case.broken (plain kernel): the case: fail' err.txt
 	sources_are_as_before
 }
 
