@@ -8,7 +8,7 @@ export MUTANT := $(M)
 
 RUN := @harness/run.sh
 
-.PHONY: help demo check check-stock lint stress bench coverage mutants tree series shell clean distclean
+.PHONY: help demo check check-stock lint docs stress bench coverage mutants tree series shell clean distclean
 .NOTPARALLEL:
 
 help:
@@ -25,6 +25,9 @@ check-stock:
 
 lint:
 	$(RUN) setup base tree lint
+
+docs:
+	$(RUN) setup base tree docs
 
 stress:
 	$(RUN) setup base tree stress

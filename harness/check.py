@@ -74,6 +74,11 @@ def unit_lint():
     return some(tap.parse(done.stdout.splitlines()))
 
 
+def unit_docs():
+    done = script("docs.sh", stdout=subprocess.PIPE, text=True)
+    return some(tap.parse(done.stdout.splitlines()))
+
+
 def unit_kunit_um():
     build("kunit-um.sh")
     log = (OUT / "kunit-um.log").read_text(errors="replace").splitlines()
@@ -172,7 +177,7 @@ def our_programs():
 
 def unit_names():
     """All units, the cheap first."""
-    names = ["harness", "lint", "kunit-um"]
+    names = ["harness", "lint", "docs", "kunit-um"]
     for v in VARIANTS:
         names += [f"{v}:{what}" for what in ("kunit", *our_programs(), *UPSTREAM)]
     return names
@@ -189,7 +194,8 @@ def chosen(name):
 
 def runners(names):
     """What runs each of these units."""
-    result = {"harness": unit_harness, "lint": unit_lint, "kunit-um": unit_kunit_um}
+    result = {"harness": unit_harness, "lint": unit_lint, "docs": unit_docs,
+              "kunit-um": unit_kunit_um}
     kernels = {v: Kernel(v, [n.split(":")[1] for n in names if n.startswith(f"{v}:")])
                for v in VARIANTS}
     for name in names:

@@ -29,7 +29,7 @@ check_space()
 run_step()
 {
 	case $1 in
-	clean) rm -rf "$BUILD/out" "$BUILD/series" ;;
+	clean) rm -rf "$BUILD/out" "$BUILD/series" "$BUILD/docs" ;;
 	distclean) find "$BUILD" -mindepth 1 -maxdepth 1 ! -name lock -exec rm -rf {} + ;;
 	tree | series) python3 "$HARNESS/tree.py" "$1" ;;
 	mutants) python3 "$HARNESS/mutants.py" ${MUTANT:+"$MUTANT"} ;;

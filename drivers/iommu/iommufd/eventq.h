@@ -127,12 +127,26 @@ struct iommufd_eventq {
 	unsigned int taken ____cacheline_aligned_in_smp;
 };
 
+/**
+ * iommufd_eventq_assert_locked() - Assert that the caller holds the queue lock
+ * @eventq: the queue
+ *
+ * Context: Any.
+ */
 static inline void iommufd_eventq_assert_locked(struct iommufd_eventq *eventq)
 {
 	lockdep_assert_held(&eventq->wait.lock);
 }
 
-/* Number of records that a read can deliver, for a look without locks */
+/**
+ * iommufd_eventq_queued() - Number of records that a read can deliver
+ * @eventq: the queue
+ *
+ * For a look without locks: the number may be too high already, never too low.
+ *
+ * Context: Any.
+ * Return: the number.
+ */
 static inline unsigned int iommufd_eventq_queued(struct iommufd_eventq *eventq)
 {
 	/*
@@ -144,7 +158,12 @@ static inline unsigned int iommufd_eventq_queued(struct iommufd_eventq *eventq)
 	return READ_ONCE(eventq->queued) - taken;
 }
 
-/* Tell everybody who waits for a record. Under the queue lock. */
+/**
+ * iommufd_eventq_wake() - Tell everybody who waits for a record
+ * @eventq: the queue
+ *
+ * Context: Any that may take the queue lock; it is held, interrupts off.
+ */
 static inline void iommufd_eventq_wake(struct iommufd_eventq *eventq)
 {
 	iommufd_eventq_assert_locked(eventq);
@@ -153,7 +172,15 @@ static inline void iommufd_eventq_wake(struct iommufd_eventq *eventq)
 		wake_up_locked_poll(&eventq->wait, EPOLLIN | EPOLLRDNORM);
 }
 
-/* As iommufd_eventq_add(), for when there is nobody who has to be woken */
+/**
+ * __iommufd_eventq_add() - Announce one more record, without a wake-up
+ * @eventq: the queue, which is not closed
+ *
+ * As iommufd_eventq_add(), for when there is nobody who has to be woken, or the
+ * caller does it.
+ *
+ * Context: Any that may take the queue lock; it is held, interrupts off.
+ */
 static inline void __iommufd_eventq_add(struct iommufd_eventq *eventq)
 {
 	iommufd_eventq_assert_locked(eventq);

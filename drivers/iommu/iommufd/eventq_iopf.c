@@ -583,6 +583,8 @@ int iommufd_iopf_report(struct iopf_group *group)
  *
  * What is needed of @idev is copied: the device can leave its group, and be
  * freed, before the attachment ends.
+ *
+ * Context: Any; nobody else knows the attachment yet.
  */
 void iommufd_iopf_attach_init(struct iommufd_attach_handle *handle,
 			      struct iommufd_device *idev)

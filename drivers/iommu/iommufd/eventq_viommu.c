@@ -461,6 +461,8 @@ void iommufd_viommu_eventq_destroy(struct iommufd_object *obj)
 /**
  * iommufd_viommu_eventq_init() - Prepare a new vIOMMU for event queues
  * @viommu: the vIOMMU; its driver has not seen it yet
+ *
+ * Context: Any.
  */
 void iommufd_viommu_eventq_init(struct iommufd_viommu *viommu)
 {
