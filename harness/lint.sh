@@ -10,6 +10,7 @@
 tree=$BUILD/tree
 out=$BUILD/out/lint
 kernel=$out/kernel
+macros=$HARNESS/cocci/macros.h
 # Debian's modules for Python are those of Debian's Python.
 PATH=/usr/bin:/bin:$PATH
 export PYTHONDONTWRITEBYTECODE=1 LC_ALL=C
@@ -41,6 +42,10 @@ check_sparse()
 	mkdir -p "$kernel"
 	(cd "$HARNESS/config" && cat base.config test.config plain.config ours.config) >"$kernel/wanted.config"
 	log=$out/sparse.log
+	if ! "$HARNESS/sparse.sh" >"$log" 2>&1; then
+		echo "harness/sparse.sh:0: $(tail -n 1 "$log")"
+		return
+	fi
 	if ! kmake "$tree" "$kernel" -s allnoconfig KCONFIG_ALLCONFIG="$kernel/wanted.config" >"$log" 2>&1 ||
 		! "$HARNESS/check-config.sh" "$kernel/wanted.config" "$kernel/.config" >>"$log" 2>&1; then
 		echo "harness/config:0: configuring failed: $(tail -n 1 "$log")"
@@ -109,13 +114,50 @@ check_kernel_doc()
 
 # ---- semantic patches
 
+# What spatch is run on
+our_cocci_files()
+{
+	(cd "$tree" && ls drivers/iommu/iommufd/eventq*.[ch])
+	files M 'drivers/iommu/iommufd/*.c' | grep -v selftest
+}
+
+kernel_cocci_files()
+{
+	files ACM 'drivers/*.c' 'drivers/*.h'
+}
+
+# What it does not understand it skips with all of its function, and is silent.
+# $1: the tree, then files, of which it may lack some
+bad_lines()
+{
+	cd "$1"
+	shift
+	for file; do
+		[ -f "$file" ] || continue
+		timeout 120 spatch --macro-file "$macros" --no-includes --parse-c "$file" >"$out/parse" 2>&1 || :
+		grep -q 'nb good = .*nb bad = ' "$out/parse" || echo "$file:0: spatch cannot read it at all"
+		sed -n "s,[[:space:]]*\\\\\$,,; s,^BAD:!*[[:space:]]*,$file:0: spatch skips the function of: ,p" "$out/parse"
+	done
+}
+
+# What it skips of the base's, too, is not ours; but the base has an eventq.c of
+# its own.
+check_parse()
+{
+	# shellcheck disable=SC2046 # names without blanks
+	set -- $( (our_cocci_files; kernel_cocci_files) | sort -u)
+	(bad_lines "$BUILD/base" "$@") | grep -v '^[^:]*/eventq' >"$out/parse.base"
+	(bad_lines "$tree" "$@") | grep -vxFf "$out/parse.base" || :
+	(bad_lines "$ROOT" harness/cocci/*.c)
+}
+
 # $1: rule, then files. With the options that the rule wants, as coccicheck does.
 spatch_report()
 {
 	rule=$1
 	shift
 	# shellcheck disable=SC2046 # words
-	timeout 120 spatch -D report --no-show-diff --very-quiet --cocci-file "$rule" \
+	timeout 120 spatch -D report --no-show-diff --very-quiet --macro-file "$macros" --cocci-file "$rule" \
 		$(sed -n 's,^// Options: *,,p' "$rule") -I "$tree/include" -I "$tree/drivers/iommu" "$@" 2>&1 ||
 		echo "$rule:0: spatch failed"
 }
@@ -139,8 +181,7 @@ check_rules()
 check_our_cocci()
 {
 	# shellcheck disable=SC2046 # names without blanks
-	set -- $(cd "$tree" && ls drivers/iommu/iommufd/eventq*.[ch]) \
-		$(files M 'drivers/iommu/iommufd/*.c' | grep -v selftest)
+	set -- $(our_cocci_files)
 	cd "$tree"
 	for rule in scripts/coccinelle/iommu/*.cocci; do
 		spatch_report "$rule" "$@" | relative
@@ -154,13 +195,13 @@ check_kernel_cocci()
 	grep -rlZ --include='*.cocci' 'virtual[[:space:]]\+report' scripts/coccinelle |
 		xargs -0 grep -L 'script:ocaml\|initialize:ocaml' | grep -v /iommu/ | sort >"$out/rules"
 	[ "$(wc -l <"$out/rules")" -ge 40 ] || echo "scripts/coccinelle:0: too few rules were found"
-	files ACM 'drivers/*.c' 'drivers/*.h' >"$out/kernel_cocci.files"
-	export tree out
-	# Its stderr says what it skips.
+	kernel_cocci_files >"$out/kernel_cocci.files"
+	export tree out macros
+	# Its stderr warns of words in the rules; check_parse has what it skips.
 	# shellcheck disable=SC2016 # the inner shell expands
 	xargs -P "$JOBS" -n 1 sh -c '
 		rule=$1
-		timeout 150 spatch -D report --no-show-diff --very-quiet --cocci-file "$rule" \
+		timeout 150 spatch -D report --no-show-diff --very-quiet --macro-file "$macros" --cocci-file "$rule" \
 			$(sed -n "s,^// Options: *,,p" "$rule") -I include -I drivers/iommu \
 			$(cat "$out/kernel_cocci.files") 2>>"$out/spatch.err" || echo "$rule:0: spatch failed or took too long"
 	' sh <"$out/rules" | relative | grep -v '^$' || :
@@ -206,7 +247,6 @@ every=$(sed -n 's/^check_\([a-z_]*\)()$/\1/p' "$0" | paste -sd' ')
 [ $# -gt 0 ] || set -- $every
 mkdir -p "$out"
 "$HARNESS/setup.sh" coccinelle cppcheck shellcheck pyflakes3 python3-ply python3-git >&2
-"$HARNESS/sparse.sh" >&2
 echo TAP version 13
 echo "1..$#"
 number=0

@@ -40,3 +40,35 @@ static void in_a_loop(struct iommufd_eventq *eventq)
 		respond(eventq, group); /* flag */
 	spin_unlock_irq(&eventq->wait.lock);
 }
+
+static void scoped(struct iommufd_eventq *eventq, struct iopf_group *group)
+{
+	scoped_guard(spinlock_irq, &eventq->wait.lock) {
+		list_del(&group->node);
+		iopf_group_response(group, IOMMU_PAGE_RESP_INVALID); /* flag */
+	}
+}
+
+static void scoped_call(struct iommufd_iopf_eventq *iopf, struct iopf_group *group)
+{
+	scoped_guard(spinlock_irq, &iopf->common.wait.lock)
+		respond(&iopf->common, group); /* flag */
+}
+
+static void by_pointer(struct iommufd_eventq *eventq, struct iopf_group *group)
+{
+	spinlock_t *lock = &eventq->wait.lock;
+
+	spin_lock_irq(lock);
+	iopf_group_response(group, IOMMU_PAGE_RESP_INVALID); /* flag */
+	spin_unlock_irq(lock);
+}
+
+static void by_pointer_set_later(struct iommufd_eventq *eventq, struct iopf_group *group)
+{
+	spinlock_t *lock;
+
+	lock = &eventq->wait.lock;
+	scoped_guard(spinlock_irq, lock)
+		respond(eventq, group); /* flag */
+}

@@ -33,3 +33,29 @@ static void others(struct reporter *reporter)
 	reporter->closed = true;
 	wake_up(&reporter->wait);
 }
+
+/* May be asked for without a lock, as a hint */
+static bool asks(struct iommufd_eventq *eventq, struct iommufd_viommu *viommu,
+		 struct iommufd_attach_handle *handle)
+{
+	return list_empty(&eventq->wait.head) && list_empty(&viommu->veventqs) &&
+	       list_empty_careful(&handle->faults);
+}
+
+/* The list of that name which a group itself has, and those of others */
+static unsigned int counts(struct iopf_group *group, struct iommufd_iopf_eventq *iopf)
+{
+	struct iopf_fault *fault;
+	unsigned int nr = 0;
+
+	list_for_each_entry(fault, &group->faults, list)
+		nr++;
+	list_move_tail(&group->node, &iopf->outstanding);
+	return nr;
+}
+
+static unsigned int scoped(struct iommufd_eventq *eventq)
+{
+	scoped_guard(spinlock_irq, &eventq->wait.lock)
+		return eventq->queued;
+}

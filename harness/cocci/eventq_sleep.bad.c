@@ -80,3 +80,66 @@ int iommufd_iopf_report(struct iopf_group *group)
 	group->copy = kvmalloc(8, GFP_KERNEL_ACCOUNT); /* flag */
 	return 0;
 }
+
+static void *guarded_copy(struct iommufd_eventq *eventq, const void __user *from)
+{
+	guard(spinlock_irqsave)(&eventq->wait.lock);
+	return memdup_user(from, 8); /* flag */
+}
+
+static char *string(struct iommufd_eventq *eventq, const char __user *from)
+{
+	char *name;
+
+	spin_lock_irq(&eventq->wait.lock);
+	name = strndup_user(from, 8); /* flag */
+	spin_unlock_irq(&eventq->wait.lock);
+	return name;
+}
+
+static int scoped(struct iommufd_eventq *eventq, void __user *to, void *from)
+{
+	scoped_guard(spinlock_irq, &eventq->wait.lock) {
+		if (eventq->closed)
+			return -EBADF;
+		if (copy_to_user(to, from, 8)) /* flag */
+			return -EFAULT;
+	}
+	return 0;
+}
+
+static void scoped_call(struct iommufd_viommu *viommu)
+{
+	scoped_guard(spinlock_irqsave, &viommu->veventqs_lock)
+		kfree(calls_sleeper()); /* flag */
+}
+
+static void *by_pointer(struct iommufd_iopf_eventq *iopf, const void __user *from)
+{
+	spinlock_t *lock = &iopf->common.wait.lock;
+	void *memory;
+
+	spin_lock_irq(lock);
+	memory = vmemdup_user(from, 8); /* flag */
+	spin_unlock_irq(lock);
+	return memory;
+}
+
+static void *by_pointer_set_later(struct iommufd_viommu *viommu, bool scoped)
+{
+	spinlock_t *lock;
+
+	lock = &viommu->veventqs_lock;
+	if (!scoped) {
+		guard(spinlock)(lock);
+		return vmalloc(8); /* flag */
+	}
+	scoped_guard(spinlock, lock)
+		return sleeper(); /* flag */
+}
+
+static void *without_flags(struct iommufd_eventq *eventq)
+{
+	guard(spinlock_irq)(&eventq->wait.lock);
+	return kzalloc_obj(*eventq); /* flag */
+}

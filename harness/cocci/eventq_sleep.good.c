@@ -58,3 +58,55 @@ static void *allocate(struct iommufd_viommu *viommu)
 	viommu->report_event = report;
 	return kmalloc(8, GFP_KERNEL);
 }
+
+static void *may_not_sleep_either(struct iommufd_eventq *eventq)
+{
+	guard(spinlock_irq)(&eventq->wait.lock);
+	return kzalloc_obj(*eventq, GFP_NOWAIT);
+}
+
+static void *after_the_scope(struct iommufd_eventq *eventq, const void __user *from)
+{
+	scoped_guard(spinlock_irq, &eventq->wait.lock) {
+		if (eventq->closed)
+			return NULL;
+	}
+	return memdup_user(from, 8);
+}
+
+static char *before_the_guard(struct iommufd_eventq *eventq, const char __user *from)
+{
+	char *name = strndup_user(from, 8);
+
+	guard(spinlock_irq)(&eventq->wait.lock);
+	eventq->closed = true;
+	return name;
+}
+
+static void *scope_of_another_lock(struct iommufd_eventq *eventq, const void __user *from)
+{
+	scoped_guard(mutex, &eventq->readers)
+		return vmemdup_user(from, 8);
+}
+
+static void *pointer_after_unlock(struct iommufd_eventq *eventq)
+{
+	spinlock_t *lock = &eventq->wait.lock;
+
+	spin_lock_irq(lock);
+	eventq->closed = true;
+	spin_unlock_irq(lock);
+	return vmalloc(8);
+}
+
+/* Of the same name as that of the function above, to a lock that is no queue's */
+static void *pointer_to_another_lock(struct reporter *reporter)
+{
+	spinlock_t *lock = &reporter->lock;
+	void *memory;
+
+	spin_lock(lock);
+	memory = vmalloc(8);
+	spin_unlock(lock);
+	return memory;
+}

@@ -1,7 +1,8 @@
 # shellcheck shell=sh
 # SPDX-License-Identifier: GPL-2.0
-# Tests of findings.py, which judges what the checks of lint.sh find.
-# shellcheck disable=SC2317 # the tests are called by their names
+# Tests of findings.py, which judges what the checks of lint.sh find, and of
+# sparse.sh, which finds the sparse that one of them runs.
+# shellcheck disable=SC2317,SC2016 # the tests are called by their names; the scripts in them expand
 
 # $1: the excuses; the findings are on stdin
 findings()
@@ -44,4 +45,32 @@ test_excuse_without_a_reason()
 {
 	if findings 'style *.c odd' </dev/null; then return 1; fi
 	grep -q '^error: lint.list:2 is not of its form$' err.txt
+}
+
+# sparse.sh, with a kernel that asks for "new", an installed sparse that says $1,
+# and no package source
+sparse()
+{
+	mkdir -p bin build/tree/scripts
+	printf '#!/bin/sh\necho %s\n' "$1" >bin/sparse
+	printf '#!/bin/sh\nexit 100\n' >bin/apt-get
+	printf '%s\n' '#!/bin/sh' '[ "$($1)" != new ] || echo 1' >build/tree/scripts/checker-valid.sh
+	chmod +x bin/*
+	PATH=$PWD/bin:$PATH EVENTQ_BUILD=$PWD/build sh "$HARNESS/sparse.sh" >out.txt 2>err.txt
+}
+
+test_sparse_that_is_installed()
+{
+	sparse new
+	[ "$(build/sparse/sparse)" = new ]
+	sparse new
+	[ ! -s out.txt ]
+}
+
+test_sparse_that_is_too_old()
+{
+	sparse new
+	if sparse old; then return 1; fi
+	[ "$(grep -c '^error: .* sparse' err.txt)" = 1 ]
+	[ "$(wc -l <err.txt)" = 1 ]
 }

@@ -245,20 +245,21 @@ static void iommufd_eventq_show_fdinfo(struct seq_file *m, struct file *filep)
 	eventq->ops->show_fdinfo(eventq, m);
 }
 
-#define IOMMUFD_EVENTQ_FOPS					\
-	.owner = THIS_MODULE,					\
-	.read_iter = iommufd_eventq_read_iter,			\
-	.poll = iommufd_eventq_poll,				\
-	.release = iommufd_eventq_release,			\
-	.show_fdinfo = iommufd_eventq_show_fdinfo
-
 static const struct file_operations iommufd_eventq_fops = {
-	IOMMUFD_EVENTQ_FOPS,
+	.owner = THIS_MODULE,
+	.read_iter = iommufd_eventq_read_iter,
+	.poll = iommufd_eventq_poll,
+	.release = iommufd_eventq_release,
+	.show_fdinfo = iommufd_eventq_show_fdinfo,
 };
 
 static const struct file_operations iommufd_eventq_answered_fops = {
-	IOMMUFD_EVENTQ_FOPS,
+	.owner = THIS_MODULE,
+	.read_iter = iommufd_eventq_read_iter,
 	.write_iter = iommufd_eventq_write_iter,
+	.poll = iommufd_eventq_poll,
+	.release = iommufd_eventq_release,
+	.show_fdinfo = iommufd_eventq_show_fdinfo,
 };
 
 /**

@@ -5,16 +5,24 @@
 // Confidence: Moderate
 // Comments: Functions are followed into those of the same file that they call,
 //           as far as they drop no lock themselves. A guard() counts as held
-//           up to the end of its function.
+//           up to the end of its function. A lock is known by its name, or as
+//           what a pointer of the same function is set to.
 // Options: --no-includes --include-headers
 
 virtual report
 
 @initialize:python@
 @@
+import re
+
+ANSWERS = ("iopf_group_response", "iommu_page_response")
+LOCK = re.compile(r"&.*(->|\.)wait\.lock")
+
 # Functions, known by file and name: whom they call, which of them answer before
 # they drop a lock, and which drop one.
 calls, answerers, droppers = {}, set(), set()
+# Pointers to locks, by function and name
+pointers = set()
 
 def function(p):
     return p[0].file, p[0].current_element
@@ -28,6 +36,19 @@ def reached(where, start):
             if fn not in droppers:
                 left += [(where, callee) for callee in calls.get(fn, ())]
     return seen
+
+def is_of_queue(p, lock, take):
+    return (take == "iommufd_eventq_assert_locked" or
+            LOCK.fullmatch(lock.replace(" ", "")) or
+            function(p) + (lock,) in pointers)
+
+def check_under_lock(p, callee):
+    if callee in ANSWERS:
+        coccilib.report.print_report(p[0], "answers a fault under the lock of an event queue")
+    elif reached(p[0].file, callee) & answerers:
+        coccilib.report.print_report(p[0], "calls what answers a fault under the lock of an event queue")
+
+// ---- who calls whom, and who answers
 
 @call@
 identifier callee;
@@ -62,19 +83,37 @@ p << answer_before.p;
 @@
 answerers.add(function(p))
 
-@locked exists@
+// ---- under the lock
+
+@pointer@
+typedef spinlock_t;
 expression E;
-identifier take =~ "^(spin_lock(_irq|_irqsave|_bh)?|lockdep_assert_held|assert_spin_locked)$";
+identifier l;
+position p;
+@@
+(
+spinlock_t *l = &\(E->wait.lock@p\|E.wait.lock@p\);
+|
+l = &\(E->wait.lock@p\|E.wait.lock@p\)
+)
+
+@script:python@
+l << pointer.l;
+p << pointer.p;
+@@
+pointers.add(function(p) + (l,))
+
+@locked exists@
+expression L;
 identifier callee;
+identifier take =~ "^(spin_lock(_irq|_irqsave|_bh)?|lockdep_assert_held|assert_spin_locked|iommufd_eventq_assert_locked)$";
 symbol spinlock, spinlock_irq, spinlock_irqsave;
 position p;
 @@
 (
-take(&\(E->wait.lock\|E.wait.lock\), ...)
+take(L, ...)
 |
-iommufd_eventq_assert_locked(...)
-|
-guard(\(spinlock\|spinlock_irq\|spinlock_irqsave\))(&\(E->wait.lock\|E.wait.lock\))
+guard(\(spinlock\|spinlock_irq\|spinlock_irqsave\))(L)
 )
 ... when != spin_unlock(...)
     when != spin_unlock_irq(...)
@@ -83,10 +122,27 @@ guard(\(spinlock\|spinlock_irq\|spinlock_irqsave\))(&\(E->wait.lock\|E.wait.lock
 callee@p(...)
 
 @script:python depends on report@
+take << locked.take = "guard";
+lock << locked.L;
 callee << locked.callee;
 p << locked.p;
 @@
-if callee in ("iopf_group_response", "iommu_page_response"):
-    coccilib.report.print_report(p[0], "answers a fault under the lock of an event queue")
-elif reached(p[0].file, callee) & answerers:
-    coccilib.report.print_report(p[0], "calls what answers a fault under the lock of an event queue")
+if is_of_queue(p, lock, take):
+    check_under_lock(p, callee)
+
+@scoped exists@
+iterator name scoped_guard;
+expression L;
+identifier callee;
+symbol spinlock, spinlock_irq, spinlock_irqsave;
+position p;
+@@
+scoped_guard(\(spinlock\|spinlock_irq\|spinlock_irqsave\), L) { <+... callee@p(...) ...+> }
+
+@script:python depends on report@
+lock << scoped.L;
+callee << scoped.callee;
+p << scoped.p;
+@@
+if is_of_queue(p, lock, "scoped_guard"):
+    check_under_lock(p, callee)
