@@ -22,6 +22,8 @@ VARIANTS = ("plain", "debug")
 # Its verdicts on the stock kernel say what we repair; on ours all is to pass.
 CONSUMERS = "iommufd_eventq_consumers"
 SAMPLE_TEST = "test-sample"
+# Programs that the guest has a script for, which runs them as they need it.
+SCRIPTS = {"iommufd_eventq_fail_nth": "test-fail-nth"}
 
 
 # ---- lists of harness/expected
@@ -172,7 +174,7 @@ def our_programs():
     """The selftests, and the tests of the sample."""
     listed = subprocess.run(["make", "-s", "-f", str(HARNESS / "programs.mk"), "list",
                              f"SRC={BUILD}/tree"], check=True, stdout=subprocess.PIPE, text=True)
-    return listed.stdout.split() + [SAMPLE_TEST]
+    return [SCRIPTS.get(p, p) for p in listed.stdout.split()] + [SAMPLE_TEST]
 
 
 def unit_names():
@@ -186,6 +188,7 @@ def unit_names():
 def chosen(name):
     """The units of T=name: one unit, a program on each kernel, or a kernel's."""
     every = unit_names()
+    name = name and ":".join(SCRIPTS.get(word, word) for word in name.split(":"))
     picked = [u for u in every if not name or name == u or name in u.split(":")]
     if not picked:
         sys.exit(f"error: there is no test {name}; there are: {' '.join(every)}")

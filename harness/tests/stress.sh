@@ -48,7 +48,7 @@ test_stress_that_passes()
 	stress
 	grep -q 'stress on the debug kernel: passed' out.txt
 	grep -q 'stress on the kcsan kernel: passed' out.txt
-	[ "$(grep -c EVENTQ_STRESS_SECONDS=60 booted.txt)" = 2 ]
+	[ "$(grep -c EVENTQ_STRESS_SECONDS=300 booted.txt)" = 2 ]
 	! grep -q SEED booted.txt || return 1
 	SEED=77 stress debug
 	grep -q EVENTQ_STRESS_SEED=77 booted.txt

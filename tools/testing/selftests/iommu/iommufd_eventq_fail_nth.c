@@ -6,6 +6,9 @@
  * with the second, and so on until there is none left to fail. What an injected
  * failure may do is in here, and the model of what the queues hold that every
  * call is checked against. Needs fault injection, and root.
+ *
+ * The kernel may have more to say about a failure than a call can tell: set the
+ * sysctl kernel.panic_on_warn, or look at its log.
  */
 #define _GNU_SOURCE
 #include <fcntl.h>
@@ -14,35 +17,6 @@
 #include "iommufd_eventq_inject.h"
 #include "iommufd_eventq_uring.h"
 #include "iommufd_eventq_world.h"
-
-/*
- * A kernel that warns shall not go on. What was set before is put back by the
- * process that changed it, and not by its children.
- */
-
-#define PANIC_ON_WARN "/proc/sys/kernel/panic_on_warn"
-
-static pid_t panic_pid;
-static char panic_before[8];
-
-static __attribute__((constructor)) void panic_on_warn(void)
-{
-	int fd = open(PANIC_ON_WARN, O_RDONLY | O_CLOEXEC);
-	ssize_t len = -1;
-
-	if (fd >= 0) {
-		len = read(fd, panic_before, sizeof(panic_before) - 1);
-		close(fd);
-	}
-	if (len > 0 && !write_file(PANIC_ON_WARN, "1"))
-		panic_pid = getpid();
-}
-
-static __attribute__((destructor)) void panic_as_before(void)
-{
-	if (panic_pid == getpid())
-		write_file(PANIC_ON_WARN, panic_before);
-}
 
 /*
  * The model: what was raised and what became of it
@@ -54,12 +28,14 @@ static __attribute__((destructor)) void panic_as_before(void)
 #define EVENT_QUEUE	0x4
 #define EVENTS		0x8
 #define RING		0x10	/* records are read with io_uring */
+#define PAGES		0x20	/* allocations of pages fail, too */
 
 #define NR_QUEUES 2		/* of faults; the vIOMMU's is number 2 */
 #define VQ NR_QUEUES
 #define NOWHERE (-1)
 #define MAX_FAULTS 32
 #define MAX_EVENTS 32
+#define PAGES_DEPTH 1000	/* with PAGES: the ring takes some */
 #define PASID 1
 #define WRONG (-EPROTO)		/* no result of the kernel, but the verdict */
 
@@ -88,7 +64,7 @@ struct run {
 	struct fault fault[MAX_FAULTS];	/* by the number of their group */
 	unsigned int nr_faults, nr_failures;
 	__u32 event[MAX_EVENTS];	/* sequences in the queue */
-	unsigned int nr_events, sequence;
+	unsigned int nr_events, sequence, depth;
 	bool lost;
 
 	struct eq_ring ring;
@@ -301,7 +277,9 @@ static int raise_event(struct run *r, int arg)
 	if (rc)
 		return rc;
 	/* It is stored or lost to overflow, whatever fails. */
-	if (r->nr_events < DEPTH)
+	if (r->nr_events == MAX_EVENTS)
+		return wrong(r, "too many events");
+	if (r->nr_events < r->depth)
 		r->event[r->nr_events++] = r->sequence;
 	else
 		r->lost = true;
@@ -553,8 +531,8 @@ static int alloc_nested(struct run *r, int arg)
 static int alloc_vevent_queue(struct run *r, int arg)
 {
 	return eq_vevent_queue(r->w.iommu, r->w.viommu,
-			       IOMMU_VEVENTQ_TYPE_SELFTEST, NO_WAIT_FLAG, DEPTH,
-			       &r->q[VQ]);
+			       IOMMU_VEVENTQ_TYPE_SELFTEST, NO_WAIT_FLAG,
+			       r->depth, &r->q[VQ]);
 }
 
 static int attach(struct run *r, int dev, __u32 pt_id, int queue)
@@ -721,33 +699,34 @@ static const struct step {
 	int (*fn)(struct run *r, int arg);
 	int arg;
 	unsigned int needs;
-	bool by_id;	/* see may_fail_so() */
+	enum { NOTHING, OBJECT, PAGE_TABLE } finds;	/* by its id */
 } steps[] = {
-#define S(name, arg, needs) { #name, name, arg, needs, false }
-#define BY_ID(name, arg, needs) { #name, name, arg, needs, true }
+#define S(name, arg, needs) { #name, name, arg, needs, NOTHING }
+#define BY_ID(name, arg, needs) { #name, name, arg, needs, OBJECT }
+#define BY_PT(name, arg, needs) { #name, name, arg, needs, PAGE_TABLE }
 	S(open_iommu, 0, 0),
 	S(alloc_ioas, 0, 0),
 	S(make_devices, 0, 0),
 	S(make_ring, 0, RING),
 	S(alloc_fault_queue, 0, FAULT_QUEUE),
 	S(alloc_fault_queue, 1, FAULT_QUEUE),
-	BY_ID(alloc_fault_hwpt, 0, FAULTS),
-	BY_ID(alloc_fault_hwpt, 1, FAULTS),
-	BY_ID(alloc_parent, 0, EVENT_QUEUE),
-	S(alloc_viommu, 0, EVENT_QUEUE),
-	S(alloc_vevent_queue, 0, EVENT_QUEUE),
-	S(alloc_vdevice, 0, EVENTS),
-	BY_ID(alloc_nested, 0, EVENTS),
-	BY_ID(attach_nested, 0, EVENTS),
-	BY_ID(attach_queue_0, 0, FAULTS),
-	BY_ID(attach_queue_0, 1, FAULTS),
+	BY_PT(alloc_fault_hwpt, 0, FAULTS),
+	BY_PT(alloc_fault_hwpt, 1, FAULTS),
+	BY_PT(alloc_parent, 0, EVENT_QUEUE),
+	BY_ID(alloc_viommu, 0, EVENT_QUEUE),
+	BY_ID(alloc_vevent_queue, 0, EVENT_QUEUE),
+	BY_ID(alloc_vdevice, 0, EVENTS),
+	BY_PT(alloc_nested, 0, EVENTS),
+	BY_PT(attach_nested, 0, EVENTS),
+	BY_PT(attach_queue_0, 0, FAULTS),
+	BY_PT(attach_queue_0, 1, FAULTS),
 
 	/* A reader waits for both */
 	S(arm, 0, FAULTS | RING),
 	S(arm, VQ, EVENTS | RING),
-	S(raise_event, 0, EVENTS),
-	S(raise_last, 1, FAULTS),
-	S(raise_event, 0, EVENTS),
+	BY_ID(raise_event, 0, EVENTS),
+	BY_ID(raise_last, 1, FAULTS),
+	BY_ID(raise_event, 0, EVENTS),
 	S(read_all, VQ, EVENTS),
 	S(read_all, 0, FAULTS),
 	S(answer_all, 0, FAULTS),
@@ -755,49 +734,54 @@ static const struct step {
 	S(read_empty, 0, FAULTS),
 
 	/* Overflow, twice as a ring wraps */
-	S(raise_event, 0, EVENTS), S(raise_event, 0, EVENTS),
-	S(raise_event, 0, EVENTS), S(raise_event, 0, EVENTS),
-	S(raise_event, 0, EVENTS), S(raise_event, 0, EVENTS),
-	S(raise_event, 0, EVENTS), S(raise_event, 0, EVENTS),
-	S(raise_event, 0, EVENTS), S(raise_event, 0, EVENTS),
+	BY_ID(raise_event, 0, EVENTS),
+	BY_ID(raise_event, 0, EVENTS),
+	BY_ID(raise_event, 0, EVENTS),
+	BY_ID(raise_event, 0, EVENTS),
+	BY_ID(raise_event, 0, EVENTS),
+	BY_ID(raise_event, 0, EVENTS),
+	BY_ID(raise_event, 0, EVENTS),
+	BY_ID(raise_event, 0, EVENTS),
+	BY_ID(raise_event, 0, EVENTS),
+	BY_ID(raise_event, 0, EVENTS),
 	S(destroy_busy, VQ, EVENTS),
 	S(read_all, VQ, EVENTS),
-	S(raise_event, 0, EVENTS),
+	BY_ID(raise_event, 0, EVENTS),
 
 	/* Groups, answers, and what replacing does to queued and read ones */
-	S(raise_part, 0, FAULTS),
-	S(raise_part, 0, FAULTS),
-	S(raise_last, 0, FAULTS),
-	S(raise_last, 1, FAULTS),
+	BY_ID(raise_part, 0, FAULTS),
+	BY_ID(raise_part, 0, FAULTS),
+	BY_ID(raise_last, 0, FAULTS),
+	BY_ID(raise_last, 1, FAULTS),
 	S(read_all, 0, FAULTS),
-	S(raise_last, 0, FAULTS),
+	BY_ID(raise_last, 0, FAULTS),
 	S(destroy_busy, 0, FAULTS),
-	BY_ID(attach_queue_1, 0, FAULTS),
+	BY_PT(attach_queue_1, 0, FAULTS),
 	S(answer_all, 0, FAULTS),
-	S(raise_last, 0, FAULTS),
-	S(raise_last, 0, FAULTS),
+	BY_ID(raise_last, 0, FAULTS),
+	BY_ID(raise_last, 0, FAULTS),
 	S(read_all, 1, FAULTS),
 	S(answer_all, 1, FAULTS),
 
 	/* A PASID of the other device */
-	BY_ID(attach_pasid, 0, FAULTS),
-	S(raise_pasid, 0, FAULTS),
+	BY_PT(attach_pasid, 0, FAULTS),
+	BY_ID(raise_pasid, 0, FAULTS),
 	S(read_all, 1, FAULTS),
-	S(raise_pasid, 0, FAULTS),
-	S(detach_pasid, 0, FAULTS),
+	BY_ID(raise_pasid, 0, FAULTS),
+	BY_ID(detach_pasid, 0, FAULTS),
 
 	/* The end of a queue, with faults that were read and others */
-	S(raise_last, 1, FAULTS),
+	BY_ID(raise_last, 1, FAULTS),
 	S(read_all, 0, FAULTS),
-	S(raise_last, 1, FAULTS),
-	S(raise_last, 0, FAULTS),
+	BY_ID(raise_last, 1, FAULTS),
+	BY_ID(raise_last, 0, FAULTS),
 	S(end_ring, 0, RING),
 	S(close_queue, 0, FAULT_QUEUE),
 	S(close_queue, VQ, EVENT_QUEUE),
-	S(raise_last, 1, FAULTS),
-	BY_ID(detach, 1, FAULTS),
-	BY_ID(detach, 0, FAULTS),
-	BY_ID(detach, 0, EVENTS),
+	BY_ID(raise_last, 1, FAULTS),
+	BY_PT(detach, 1, FAULTS),
+	BY_PT(detach, 0, FAULTS),
+	BY_PT(detach, 0, EVENTS),
 	S(close_queue, 1, FAULT_QUEUE),
 
 	S(destroy_hwpt, 0, FAULTS),
@@ -816,6 +800,7 @@ static const struct step {
 	S(close_iommu, 0, 0),
 #undef S
 #undef BY_ID
+#undef BY_PT
 };
 
 /* How often each was made to fail, for the report and for what must be */
@@ -830,13 +815,13 @@ static bool takes_no_file(struct run *r, int fd, long id)
 
 /*
  * What the kernel may say to an injected failure. With its test support it fails
- * to find objects too; where it looks up a page table by its id it may find
+ * to find objects, too; where it looks up a page table by its id it may find
  * another word for that.
  */
 static bool may_fail_so(const struct step *step, int rc)
 {
-	return rc == -ENOMEM || rc == -ENOENT ||
-	       (rc == -EINVAL && step->by_id);
+	return rc == -ENOMEM || (rc == -ENOENT && step->finds != NOTHING) ||
+	       (rc == -EINVAL && step->finds == PAGE_TABLE);
 }
 
 /* No call makes as many allocations. */
@@ -928,6 +913,7 @@ static void run_init(struct run *r, struct injector *in, unsigned int parts,
 	memset(r, 0, sizeof(*r));
 	r->in = in;
 	r->parts = parts;
+	r->depth = parts & PAGES ? PAGES_DEPTH : DEPTH;
 	r->left = nth;
 	r->w.iommu = -1;
 	r->ring.fd = -1;
@@ -1016,6 +1002,13 @@ FIXTURE_VARIANT_ADD(scenario, both_by_ring)
 		       read_all },
 };
 
+FIXTURE_VARIANT_ADD(scenario, both_by_pages)
+{
+	.parts = FAULT_QUEUE | FAULTS | EVENT_QUEUE | EVENTS | PAGES,
+	.must_fail = { alloc_vevent_queue, alloc_fault_queue, alloc_fault_hwpt,
+		       read_all },
+};
+
 FIXTURE_SETUP(scenario)
 {
 	int i;
@@ -1024,7 +1017,11 @@ FIXTURE_SETUP(scenario)
 		SKIP(return, NO_MOCK);
 	if (injector_open(&self->in))
 		SKIP(return, NO_INJECTION);
-	write_file("/sys/kernel/debug/fail_iommufd/verbose", "0");
+	if (variant->parts & PAGES && injector_add_pages(&self->in)) {
+		injector_close(&self->in);
+		SKIP(return, NO_PAGE_INJECTION);
+	}
+	injector_set(&self->in, "/sys/kernel/debug/fail_iommufd/verbose", "0");
 	memset(record_buf, 0, sizeof(record_buf));
 	for (i = 0; i < ARRAY_SIZE(steps); i++)
 		nr_failed[i] = 0;
@@ -1124,6 +1121,99 @@ TEST_F_TIMEOUT(scenario, gives_up, 400)
 	EXPECT_TRUE(fail_each(&self->in, variant->parts, true, &nth));
 	report(nth);
 	check_must_fail(_metadata, variant);
+}
+
+/*
+ * A queue whose ring is made of pages, when there are no more than so many
+ */
+
+FIXTURE(pages)
+{
+	struct world w;
+	struct injector in;
+};
+
+FIXTURE_SETUP(pages)
+{
+	if (no_mock())
+		SKIP(return, NO_MOCK);
+	if (injector_open(&self->in))
+		SKIP(return, NO_INJECTION);
+	if (injector_add_pages(&self->in)) {
+		injector_close(&self->in);
+		SKIP(return, NO_PAGE_INJECTION);
+	}
+	/* Those of slabs are to be had, but for what takes a page. */
+	ASSERT_EQ(0, injector_set(&self->in, INJECT "probability", "0"));
+	ASSERT_EQ(0, injector_set(&self->in, INJECT_PAGES "probability",
+				  "100"));
+	ASSERT_EQ(0, world_open(&self->w));
+	ASSERT_EQ(0, eq_viommu(self->w.iommu, self->w.ioas, &self->w.dev[0],
+			       &self->w.viommu));
+}
+
+FIXTURE_TEARDOWN(pages)
+{
+	injector_close(&self->in);
+	close(self->w.iommu);
+}
+
+/* With @space pages, or 1 less, left. Leaves nothing, be there a queue or not. */
+static int alloc_in(struct _test_data_pages *self, __u32 depth,
+		    unsigned int space)
+{
+	long id = next_id(&self->w);
+	struct eq_queue queue;
+	int fd = lowest_free_fd(), rc;
+	char text[16];
+
+	snprintf(text, sizeof(text), "%u", space);
+	if (write_file(INJECT_PAGES "space", text) ||
+	    inject(self->in.task_fd, "1"))
+		return WRONG;
+	rc = eq_vevent_queue(self->w.iommu, self->w.viommu,
+			     IOMMU_VEVENTQ_TYPE_SELFTEST, NO_WAIT_FLAG, depth,
+			     &queue);
+	if (inject(self->in.task_fd, "0"))
+		return WRONG;
+	if (!rc && (queue.fd != fd || close(fd) ||
+		    eq_destroy(self->w.iommu, queue.id)))
+		return WRONG;
+	return lowest_free_fd() == fd && next_id(&self->w) == id ? rc : WRONG;
+}
+
+#define SMALL_TRIES 20
+
+/* A small ring needs none, save for a slab that is used up. */
+static bool alloc_small(struct _test_data_pages *self)
+{
+	int i, rc = -ENOMEM;
+
+	for (i = 0; i < SMALL_TRIES && rc == -ENOMEM; i++)
+		rc = alloc_in(self, DEPTH, 0);
+	return !rc;
+}
+
+#define LARGE_DEPTH 20000
+
+/* -ENOMEM until there are enough, and then there is a queue. */
+TEST_F(pages, run_out)
+{
+	unsigned int space, failed = 0;
+	int rc = -ENOMEM;
+
+	for (space = 0; rc; space++) {
+		ASSERT_GT(1000, space);
+		ASSERT_TRUE(alloc_small(self));
+		rc = alloc_in(self, LARGE_DEPTH, space);
+		if (!rc)
+			continue;
+		ASSERT_EQ(-ENOMEM, rc);
+		failed++;
+	}
+	/* Not even one was to be had, twice */
+	ASSERT_LE(2, failed);
+	printf("# failed with up to %u pages\n", space - 2);
 }
 
 TEST_HARNESS_MAIN

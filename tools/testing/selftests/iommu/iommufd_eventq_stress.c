@@ -6,8 +6,9 @@
  * verdict is made of are the books in iommufd_eventq_stress.h, which know of
  * each fault group and each event.
  *
- * EVENTQ_STRESS_SECONDS in the environment, or -DSECONDS=, says for how long each
- * case runs, EVENTQ_STRESS_SEED what the threads' random numbers come from.
+ * EVENTQ_STRESS_SECONDS in the environment says how long all of the cases take
+ * together, each its share, EVENTQ_STRESS_SEED what the threads' random numbers
+ * come from.
  */
 #define _GNU_SOURCE
 #include <sched.h>
@@ -17,10 +18,12 @@
 #include "iommufd_eventq_stress.h"
 #include "iommufd_eventq_uring.h"
 
-#define SECONDS 6
+#define SECONDS 60
 #define SEED 1
-/* Whoever does not end within this is stuck. */
+/* Whoever does not end within this is stuck, */
 #define PATIENCE_MS 120000
+/* as is what comes no nearer to its end for so long. */
+#define STALL_MS 10000
 /* How long a thread waits for something before it looks whether to stop */
 #define NAP_MS 20
 
@@ -40,6 +43,7 @@ enum { FAULTS = 1, EVENTS = 2, LIFE = 4 };
  */
 struct stress_queue {
 	struct eq_queue q;
+	bool waits;			/* reads do, for the first record */
 	unsigned int refs, generation;
 	__u32 hwpt[2];			/* of a fault queue */
 	__u32 *cookies;			/* by their lower bits */
@@ -84,7 +88,7 @@ struct stress {
 	__u32 reported[EVENT_REPORTERS];
 	unsigned int stop_moving, stop_raising, stop;
 	__u64 seed;
-	unsigned int seconds;
+	unsigned int ms;
 
 	struct thread threads[MAX_THREADS];
 	unsigned int nr_threads;
@@ -121,6 +125,22 @@ static __u64 now_ms(void)
 
 	clock_gettime(CLOCK_MONOTONIC, &now);
 	return now.tv_sec * 1000ULL + now.tv_nsec / 1000000;
+}
+
+/* For what may take long, but goes on: @where changes then. */
+struct progress {
+	__u64 where, since;
+};
+
+static bool goes_on(struct progress *p, __u64 where)
+{
+	__u64 now = now_ms();
+
+	if (!p->since || p->where != where) {
+		p->where = where;
+		p->since = now;
+	}
+	return now - p->since < STALL_MS && !is_wrong();
 }
 
 /* A call that has to work */
@@ -189,6 +209,7 @@ static struct stress_queue *new_fault_queue(struct stress *s, __u32 flags)
 	struct stress_queue *queue = new_queue(s);
 	unsigned int i;
 
+	queue->waits = flags & WAIT_FLAG;
 	queue->cookies = lazy_memory(COOKIES * sizeof(*queue->cookies));
 	MUST(eq_fault_queue(s->iommu, flags, &queue->q));
 	for (i = 0; i < 2; i++)
@@ -202,6 +223,7 @@ static struct stress_queue *new_vevent_queue(struct stress *s, __u32 flags,
 {
 	struct stress_queue *queue = new_queue(s);
 
+	queue->waits = flags & WAIT_FLAG;
 	queue->events.log = lazy_memory(EVENT_CAPACITY);
 	MUST(eq_vevent_queue(s->iommu, s->viommu, IOMMU_VEVENTQ_TYPE_SELFTEST,
 			     flags, depth, &queue->q));
@@ -493,10 +515,52 @@ static size_t draw_len(struct thread *t)
 	}
 }
 
-static bool may_fail(long rc, bool bad)
+/* What a read may return and is no record, besides -EINVAL for lack of room */
+enum {
+	NOTHING = 1,	/* 0 */
+	AGAIN = 2,	/* -EAGAIN */
+	SIGNAL = 4,	/* -EINTR */
+	HOLE = 8,	/* -EFAULT */
+	CANCELLED = 16,	/* -ECANCELED */
+};
+
+static bool has_room(const struct thread *t, size_t len)
 {
-	return rc == -EAGAIN || rc == -EINTR || rc == -EINVAL ||
-	       (bad && rc == -EFAULT);
+	return len >= (size_t)(t->viommu ? VEVENT_LEN :
+					   MAX_FAULTS * FAULT_LEN);
+}
+
+/* @rc is what a read of @len bytes returned, in one of three ways. */
+static void check_read(const struct thread *t, const char *way, size_t len,
+		       long rc, unsigned int may)
+{
+	bool fine;
+
+	switch (rc) {
+	case 0:
+		fine = may & NOTHING;
+		break;
+	case -EAGAIN:
+		fine = may & AGAIN;
+		break;
+	case -EINTR:
+		fine = may & SIGNAL;
+		break;
+	case -EFAULT:
+		fine = may & HOLE;
+		break;
+	case -ECANCELED:
+		fine = may & CANCELLED;
+		break;
+	case -EINVAL:
+		fine = !has_room(t, len);
+		break;
+	default:
+		fine = rc > 0 && rc <= (long)len;
+	}
+	if (!fine)
+		wrong("%s of %zu bytes of %s: %ld", way, len,
+		      t->viommu ? "events" : "faults", rc);
 }
 
 /* Does not wait in the read, and at times has a buffer with a hole */
@@ -513,14 +577,14 @@ static long read_by_poll(struct thread *t, struct stress_queue *queue,
 	if (bad)
 		off = BUFFER - below(&t->random, len < BUFFER ? len : BUFFER);
 	rc = read_nowait(queue->q.fd, buf + off, len);
+	/* Another reader may have been faster. */
+	check_read(t, "read without waiting", len, rc, AGAIN | (bad ? HOLE : 0));
 	if (rc > (long)(BUFFER - off)) {
 		wrong("a read of %ld bytes into %zu", rc, BUFFER - off);
 		return 0;
 	}
 	if (rc > 0 && off)
 		memmove(buf, buf + off, rc);
-	if (rc < 0 && !may_fail(rc, bad))
-		must(rc, "read");
 	return rc;
 }
 
@@ -528,23 +592,29 @@ static long read_by_poll(struct thread *t, struct stress_queue *queue,
 static long read_waiting(struct thread *t, struct stress_queue *queue,
 			 char *buf)
 {
-	long rc = sys_read(queue->q.fd, buf, draw_len(t));
+	size_t len = draw_len(t);
+	long rc = sys_read(queue->q.fd, buf, len);
 
-	if (rc < 0 && !may_fail(rc, false))
-		must(rc, "waiting read");
+	check_read(t, queue->waits ? "waiting read" : "read", len, rc,
+		   SIGNAL | (queue->waits ? 0 : NOTHING));
 	if (!rc)
 		usleep(100);
 	return rc;
 }
 
-/* Armed before the record, as a rule, and cancelled if there comes none */
+/*
+ * Armed before the record, as a rule, and cancelled if there comes none, which
+ * is an interruption for a request that a worker has.
+ */
 static long read_by_ring(struct thread *t, struct stress_queue *queue,
 			 char *buf, struct eq_ring *ring)
 {
 	struct io_uring_cqe cqe;
+	size_t len = draw_len(t);
+	unsigned int may = 0;
 
-	if (!MUST(eq_ring_rw(ring, IORING_OP_READ, queue->q.fd, buf,
-			     draw_len(t), -1, 1)))
+	if (!MUST(eq_ring_rw(ring, IORING_OP_READ, queue->q.fd, buf, len, -1,
+			     1)))
 		return 0;
 	if (eq_ring_wait(ring, NAP_MS, &cqe)) {
 		int rc = eq_ring_cancel_all(ring);
@@ -553,11 +623,9 @@ static long read_by_ring(struct thread *t, struct stress_queue *queue,
 			must(rc, "cancel");
 		if (!MUST(eq_ring_wait(ring, PATIENCE_MS, &cqe)))
 			return 0;
+		may = CANCELLED | SIGNAL;
 	}
-	if (cqe.res < 0 && cqe.res != -ECANCELED && !may_fail(cqe.res, false))
-		must(cqe.res, "io_uring READ");
-	if (!cqe.res)
-		wrong("io_uring READ of nothing");
+	check_read(t, "io_uring READ", len, cqe.res, may);
 	return cqe.res;
 }
 
@@ -813,19 +881,21 @@ static long move_devices(void *arg)
 static void audit_queue(struct stress *s, struct stress_queue *queue)
 {
 	struct event_books *b = &queue->events;
-	__u64 end = now_ms() + PATIENCE_MS;
+	struct progress progress = {};
 	long next, lost, queued;
+	__u64 nr_read;
 
 	memcpy(b->reported, s->reported, sizeof(b->reported));
 	next = eq_fdinfo(queue->q.fd, "next-sequence");
 	lost = eq_fdinfo(queue->q.fd, "lost");
 	do {
 		queued = eq_fdinfo(queue->q.fd, "queued");
-		if (!queued && __atomic_load_n(&b->nr_read, __ATOMIC_ACQUIRE) +
-			       lost >= next && (!next || b->log[next - 1]))
+		nr_read = __atomic_load_n(&b->nr_read, __ATOMIC_ACQUIRE);
+		if (!queued && nr_read + lost >= next &&
+		    (!next || b->log[next - 1]))
 			break;
 		usleep(1000);
-	} while (now_ms() < end && !is_wrong());
+	} while (goes_on(&progress, nr_read));
 	if (queued)
 		wrong("%ld records are queued and nobody reads them", queued);
 	if (eq_fdinfo(queue->q.fd, "next-sequence") != next ||
@@ -1157,11 +1227,13 @@ static void end_threads(struct stress *s, long (*fn)(void *arg))
 /* All that was raised has found its end, however busy the machine is */
 static void drain_faults(struct stress *s)
 {
-	__u64 end = now_ms() + PATIENCE_MS;
+	struct progress progress = {};
 	struct fault_dev *dev;
 	unsigned int nr;
+	__u32 nr_open;
 
-	while (book_open(&s->faults) && now_ms() < end && !is_wrong()) {
+	while ((nr_open = book_open(&s->faults)) &&
+	       goes_on(&progress, nr_open)) {
 		for (nr = 0; nr < FAULT_DEVS; nr++)
 			collect(s, nr);
 		kick(s);
@@ -1188,7 +1260,7 @@ static void drain_faults(struct stress *s)
 
 static void run_for(struct stress *s)
 {
-	__u64 end = now_ms() + s->seconds * 1000ULL;
+	__u64 end = now_ms() + s->ms;
 
 	while (now_ms() < end && !is_wrong()) {
 		usleep(NAP_MS * 1000);
@@ -1293,6 +1365,17 @@ FIXTURE_VARIANT_ADD(stress, all)
 	.load = FAULTS | EVENTS | LIFE,
 };
 
+/* There is one case for each. */
+static unsigned int nr_variants(void)
+{
+	struct __fixture_variant_metadata *v;
+	unsigned int nr = 0;
+
+	for (v = _stress_fixture_object.variant; v; v = v->next)
+		nr++;
+	return nr;
+}
+
 FIXTURE_SETUP(stress)
 {
 	struct sigaction action = { .sa_handler = no_action };
@@ -1304,7 +1387,8 @@ FIXTURE_SETUP(stress)
 	self->s = s;
 	s->load = variant->load;
 	s->seed = from_environment("EVENTQ_STRESS_SEED", SEED);
-	s->seconds = from_environment("EVENTQ_STRESS_SECONDS", SECONDS);
+	s->ms = from_environment("EVENTQ_STRESS_SECONDS", SECONDS) * 1000 /
+		nr_variants();
 	ASSERT_EQ(0, sigaction(SIGUSR1, &action, NULL));
 	pthread_mutex_init(&s->lock, NULL);
 	pthread_rwlock_init(&s->gate, NULL);
@@ -1333,7 +1417,8 @@ TEST_F_TIMEOUT(stress, ledger, 24 * 3600)
 {
 	struct stress *s = self->s;
 
-	printf("# seed %llu, %u seconds\n", s->seed, s->seconds);
+	printf("# seed %llu, %u.%u seconds\n", s->seed, s->ms / 1000,
+	       s->ms / 100 % 10);
 	start_all(s);
 	run_for(s);
 	end_all(s);

@@ -307,7 +307,11 @@ static inline void book_tell_open(struct fault_books *b)
 
 /*
  * Events, by their sequence number: who reported it, from 1, if it was read, or
- * that a header said it was lost.
+ * that a header said it was lost. A queue is audited when all of it was read
+ * while nobody reports. Of one that is closed while they do, which is a rude
+ * close, the events that its readers took off are judged one by one, and what
+ * became of the others is not known: it is not audited, and its losses are not
+ * in the sum that is told in the end.
  */
 
 #define EVENT_CAPACITY 0x8000000U
