@@ -253,7 +253,7 @@ def boot(kernel, name, wanted, seconds):
     # To look for them takes longer than all the rest.
     leaks = [] if any(w.mutant.sign == "leak" for w in wanted) else ["eventq.leaks=no"]
     done = Boot("mutants", kernel, f"mutants-{name}", ["test-mutant"], *KUNIT_PARAMETERS,
-                "kunit.filter_glob=none.none", *leaks, more=image,
+                "kunit.filter_glob=none.none", "EVENTQ_STRESS_SECONDS=25", *leaks, more=image,
                 seconds=seconds, count=wanted[0].mutant.counts())
     image.unlink()
     parts, logs = split(done)
