@@ -5,10 +5,11 @@
 # Read by the steps, and kept from the makes of the kernel (see run.sh).
 export KSRC T V SIGNOFF JOBS README MINUTES SEED
 export MUTANT := $(M)
+export COMMIT := $(C)
 
 RUN := @harness/run.sh
 
-.PHONY: help demo check check-stock lint docs stress bench coverage mutants tree series shell clean distclean
+.PHONY: help demo check check-series check-stock lint docs stress bench coverage mutants tree series shell clean distclean
 .NOTPARALLEL:
 
 help:
@@ -19,6 +20,9 @@ demo:
 
 check:
 	$(RUN) setup base tree check
+
+check-series:
+	$(RUN) setup base tree series check-series
 
 check-stock:
 	$(RUN) setup base tree check-stock

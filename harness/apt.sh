@@ -1,14 +1,16 @@
 # shellcheck shell=sh
 # SPDX-License-Identifier: GPL-2.0
 # Reads one suite of Debian with an apt of our own, under build/, that leaves
-# the machine's alone and needs no rights. Sourced, after lib.sh.
+# the machine's alone and needs no rights. Sourced, after lib.sh. A caller may
+# set apt_dir to a folder of its own.
 
 keyring=/usr/share/keyrings/debian-archive-keyring.gpg
-apt_dir=$BUILD/apt
+apt_dir=${apt_dir:-$BUILD/apt}
 
+# apt_tool: apt-get, unless the caller says apt-cache
 private_apt()
 {
-	apt-get -q -oDir::Etc::SourceList="$apt_dir/sources.list" \
+	"${apt_tool:-apt-get}" -q -oDir::Etc::SourceList="$apt_dir/sources.list" \
 		-oDir::Etc::SourceParts=/dev/null \
 		-oDir::State="$apt_dir/state" \
 		-oDir::State::status="$apt_dir/status" \

@@ -18,7 +18,7 @@ EXPECTED = HARNESS / "expected"
 OUT = BUILD / "out"
 UPSTREAM = ("iommufd", "iommufd_fail_nth")
 # A boot that takes longer hangs; the debug kernel is slow without KVM.
-SECONDS = {"plain": 600, "debug": 2600, "gcov": 1200}
+SECONDS = {"plain": 600, "debug": 2600, "gcov": 1200, "step": 900}
 KUNIT_PARAMETERS = ("kunit.enable=1", "kunit.autorun=1")
 
 

@@ -7,7 +7,7 @@
 # clock that counts instructions. CPUS is the number of CPUs: by default two, one
 # for bench kernels. INITRD is a file to be unpacked besides the usual ones.
 # usage: boot.sh tree|base|mutants plain|debug JOB LOG SECONDS [kernel parameter...]
-#        boot.sh tree gcov|kcsan JOB LOG SECONDS [kernel parameter...]
+#        boot.sh tree gcov|kcsan|step JOB LOG SECONDS [kernel parameter...]
 #        boot.sh stock|ours bench JOB LOG SECONDS
 . "$(dirname "$0")/lib.sh"
 

@@ -4,7 +4,8 @@
 comparison with harness/expected/ stand here; reading results is in tap.py,
 booting in boot.py, and building are the scripts beside.
 
-usage: check.py check [name] | check-stock
+usage: check.py check [name] | check-stock | step
+       step: what the tree in build/tree has, on a kernel of series.py
 """
 import os
 import signal
@@ -92,7 +93,8 @@ def unit_kunit_um():
 def prepare(tree, variant):
     build("kernel.sh", tree, variant)
     build("programs.sh", "selftests")
-    build("programs.sh", "sample")
+    if (BUILD / "tree/samples/iommufd").is_dir():
+        build("programs.sh", "sample")
     build("initramfs.sh")
 
 
@@ -115,8 +117,10 @@ class Kernel:
     keeps little more than one CPU busy, so there is one for each. Our programs
     share a boot: the unit that asks first gets the cases of the boot itself."""
 
-    def __init__(self, variant, units):
+    def __init__(self, variant, units, stock=None):
+        """stock: the stock kernel to compare with, if its name is another"""
         self.variant, self.running, self.told = variant, None, False
+        self.stock = stock or variant
         ours = [u for u in units if u != "kunit" and u not in UPSTREAM]
         # The longest first.
         self.wanted = {"ours": ours} if ours else {}
@@ -127,7 +131,7 @@ class Kernel:
     def boot(self, name):
         if not self.running:
             prepare("tree", self.variant)
-            pool = ThreadPoolExecutor(os.cpu_count() or 1)
+            pool = ThreadPoolExecutor(int(os.environ.get("JOBS") or os.cpu_count() or 1))
             self.running = {
                 n: pool.submit(Boot, "tree", self.variant, n, programs,
                                *(KUNIT_PARAMETERS if n == "kunit" else ()))
@@ -145,7 +149,7 @@ class Kernel:
         return boot.whole() + some(cases) + boot.quiet()
 
     def unit_upstream(self, program):
-        name = f"{program}.{self.variant}.list"
+        name = f"{program}.{self.stock}.list"
         wanted = [(case, verdict) for verdict, case in read_list(name)]
         if not wanted:
             return [Case("(list)", "fail",
@@ -217,11 +221,29 @@ def unit_semantics(passed):
 
 
 def check(name):
-    count = {"pass": 0, "fail": 0, "skip": 0}
-    failures, passed = [], set()
+    passed = set()
     units = runners(chosen(name))
     if not name:
         units["semantics"] = partial(unit_semantics, passed)
+    return run_units(units, passed)
+
+
+def step():
+    """The tests that one commit of the series has, on its kernel."""
+    source = BUILD / "tree"
+    names = [n for n in our_programs() if n != SAMPLE_TEST or (source / "samples/iommufd").is_dir()]
+    if "IOMMUFD_EVENTQ_KUNIT_TEST" in (source / "drivers/iommu/iommufd/Kconfig").read_text():
+        names.insert(0, "kunit")
+    names += UPSTREAM
+    kernel = Kernel("step", names, stock="plain")
+    # What is known to fail on the plain kernel may fail here.
+    return run_units({f"plain:{n}": partial(kernel.unit, n) for n in names}, set())
+
+
+def run_units(units, passed):
+    """Prints what each shows and the sum; puts into `passed` what passed."""
+    count = {"pass": 0, "fail": 0, "skip": 0}
+    failures = []
     for unit, run in units.items():
         say(f"{unit} ...")
         try:
@@ -285,7 +307,7 @@ def main():
     try:
         if sys.argv[1] == "check":
             return check(sys.argv[2] if len(sys.argv) > 2 else None)
-        return check_stock()
+        return step() if sys.argv[1] == "step" else check_stock()
     except BuildFailed as problem:
         return f"error: {problem}"
 

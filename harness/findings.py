@@ -26,13 +26,17 @@ def excuses(tool):
             yield number, match[2], re.compile(match[3])
 
 
+def excused_by(finding, path, rules):
+    """The rules, by number, that excuse a finding in the file `path`."""
+    return {n for n, where, text in rules
+            if fnmatch.fnmatch(path, where) and text.search(finding)}
+
+
 def judge(findings, tool):
     used, left = set(), []
     rules = list(excuses(tool))
     for finding in findings:
-        path = finding.partition(":")[0]
-        hits = {n for n, where, text in rules
-                if fnmatch.fnmatch(path, where) and text.search(finding)}
+        hits = excused_by(finding, finding.partition(":")[0], rules)
         used |= hits
         if not hits:
             left.append(finding)

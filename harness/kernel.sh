@@ -3,7 +3,7 @@
 # Configures and builds one kernel: build/out/TREE-VARIANT/bzImage. Does not
 # even start make when neither the tree nor the configuration changed.
 # usage: kernel.sh tree|base plain|debug
-#        kernel.sh tree gcov|kcsan
+#        kernel.sh tree gcov|kcsan|step
 #        kernel.sh stock|ours bench
 #        kernel.sh mutants plain|debug
 . "$(dirname "$0")/lib.sh"
@@ -15,7 +15,7 @@ stamp=$out/stamp
 
 # The two kernels of the benchmark differ in a few files: see bench-source.sh.
 case $1-$2 in
-tree-plain | tree-debug | tree-gcov | tree-kcsan | base-plain | base-debug | mutants-plain | mutants-debug) ;;
+tree-plain | tree-debug | tree-gcov | tree-kcsan | tree-step | base-plain | base-debug | mutants-plain | mutants-debug) ;;
 stock-bench | ours-bench)
 	src=$BUILD/bench
 	out=$BUILD/out/bench
@@ -31,6 +31,7 @@ fragments()
 	*-bench) cat "$config/base.config" "$config/bench.config" ;;
 	base-*) cat "$config/base.config" "$config/test.config" "$config/$2.config" "$config/stock.config" ;;
 	tree-gcov) cat "$config/base.config" "$config/test.config" "$config/plain.config" "$config/gcov.config" "$config/ours.config" ;;
+	tree-step) "$HARNESS/step-config.sh" boot ;;
 	tree-*) cat "$config/base.config" "$config/test.config" "$config/$2.config" "$config/ours.config" ;;
 	mutants-*)
 		grep -v '^CONFIG_\(IOMMUFD\|VFIO.*\)=' "$config/base.config" "$config/test.config" -h

@@ -17,6 +17,10 @@ case $BUILD in
 *[[:space:]:]*) die "the path $BUILD has a blank or a colon in it, kernel builds fail there" ;;
 esac
 
+case $JOBS in
+*[!0-9]* | 0) die "JOBS=$JOBS is no number of compilers" ;;
+esac
+
 # Space for the sources, or for what is built once they are there.
 check_space()
 {
@@ -33,6 +37,7 @@ run_step()
 	distclean) find "$BUILD" -mindepth 1 -maxdepth 1 ! -name lock -exec rm -rf {} + ;;
 	tree | series) python3 "$HARNESS/tree.py" "$1" ;;
 	mutants) python3 "$HARNESS/mutants.py" ${MUTANT:+"$MUTANT"} ;;
+	check-series) python3 "$HARNESS/series.py" ${COMMIT:+"$COMMIT"} ;;
 	check | check-stock) python3 "$HARNESS/check.py" "$1" ${T:+"$T"} ;;
 	*) "$HARNESS/$1.sh" ;;
 	esac

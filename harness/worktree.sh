@@ -1,9 +1,9 @@
 #!/bin/sh
 # SPDX-License-Identifier: GPL-2.0
-# Puts the kernel's sources into build/NAME, in the state of one branch of
-# build/tree: a folder for somebody to change files in, or to build from whatever
+# Puts the kernel's sources into build/NAME, in the state of one branch or commit
+# of build/tree: a folder for somebody to change files in, or to build from whatever
 # becomes of build/tree. What is right already keeps its time stamps.
-# usage: worktree.sh NAME base|series
+# usage: worktree.sh NAME base|series|COMMIT
 . "$(dirname "$0")/lib.sh"
 
 to=$BUILD/$1
@@ -25,6 +25,12 @@ make_worktree()
 	tree_git -C "$tree" worktree add -q --detach "$to" base
 }
 
-if ! make_worktree || ! tree_git -C "$to" reset -q --hard "$2"; then
+# A git that was killed may have left its lock: two makes never work here.
+unlock()
+{
+	rm -f "$(cd "$to" && tree_git rev-parse --git-path index.lock)"
+}
+
+if ! make_worktree || ! unlock || ! tree_git -C "$to" reset -q --hard "$2"; then
 	die "git cannot check $2 out into build/$1"
 fi
