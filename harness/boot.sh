@@ -42,7 +42,10 @@ case ${COUNT:-} in
 	# Slabs hand objects out of arrays that keep the addresses, and kmemleak
 	# takes these for references: leaks stay unseen. Slabs with checks do
 	# without.
-	[ "$variant" != debug ] || append="$append slab_debug=F"
+	case "$variant $append" in
+	*kmemleak=off*) ;;
+	debug*) append="$append slab_debug=F" ;;
+	esac
 	;;
 esac
 

@@ -251,7 +251,7 @@ def boot(kernel, name, wanted, seconds):
     image = WORK / f"{name}.cpio"
     pack(image, wanted)
     # To look for them takes longer than all the rest.
-    leaks = [] if any(w.mutant.sign == "leak" for w in wanted) else ["eventq.leaks=no"]
+    leaks = [] if any(w.mutant.sign == "leak" for w in wanted) else ["kmemleak=off"]
     done = Boot("mutants", kernel, f"mutants-{name}", ["test-mutant"], *KUNIT_PARAMETERS,
                 "kunit.filter_glob=none.none", "EVENTQ_STRESS_SECONDS=25", *leaks, more=image,
                 seconds=seconds, count=wanted[0].mutant.counts())
