@@ -216,6 +216,17 @@ static inline void iommufd_eventq_remove(struct iommufd_eventq *eventq,
 	WRITE_ONCE(eventq->queued, eventq->queued - nr);
 }
 
+#if IS_ENABLED(CONFIG_IOMMUFD_EVENTQ_KUNIT_TEST)
+/* Pretend that so many records went through the queue, which is empty */
+static inline void iommufd_eventq_test_set_count(struct iommufd_eventq *eventq,
+						 unsigned int count)
+{
+	iommufd_eventq_assert_locked(eventq);
+	eventq->queued = count;
+	eventq->taken = count;
+}
+#endif
+
 /**
  * iommufd_eventq_take() - The reader takes records off the queue
  * @eventq: the queue

@@ -486,7 +486,6 @@ void iommufd_viommu_test_set_stored(struct iommufd_eventq *eventq, u32 stored)
 {
 	guard(spinlock_irq)(&eventq->wait.lock);
 	to_viommu_eventq(eventq)->stored = stored;
-	eventq->queued = stored;
-	eventq->taken = stored;
+	iommufd_eventq_test_set_count(eventq, stored);
 }
 #endif
