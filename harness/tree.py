@@ -143,7 +143,8 @@ def series_format(path):
     """A step is a commit message, in it lines `Rename: old new`, `Remove: path`
     and `Add: path` (copied whole from this repository), then a line `---` and
     a diff; without a diff the line may be missing. The directives are carried
-    out in this order of kinds, the diff after them, on the result."""
+    out in this order of kinds, the diff after them, on the result. A file that
+    later steps change, too, is added without what they change."""
     text = path.read_text()
     head, _, diff = text.partition("\n---\n")
     message, directives = [], {"Rename": [], "Remove": [], "Add": []}
@@ -165,6 +166,7 @@ class Step:
     def __init__(self, git, env, path):
         self.git, self.env, self.name = git, env, f"series/{path.name}"
         self.message, self.directives, self.diff = series_format(path)
+        self.later = []
 
     def fail(self, text):
         raise Failure(f"{self.name}: {text}")
@@ -199,6 +201,9 @@ class Step:
             self.fail(f"Add: the tree has a {path} already (Remove: or Rename: it first)")
         blob = self.git.out("hash-object", "-w", "--no-filters", source)
         self.index("100755" if os.access(source, os.X_OK) else "100644", blob, path)
+        for step in reversed(self.later):
+            if any(old == path for old, _ in diff_files(step.diff)):
+                step.apply_diff("--reverse", f"--include={path}")
 
     def check_anchors(self):
         """Git puts a hunk that only adds and has no context wherever its line
@@ -208,7 +213,7 @@ class Step:
                 if old and not any(x[:1] in " -" for x in lines):
                     self.fail(f"hunk {head} of {old} needs a line of context")
 
-    def check_offsets(self, log):
+    def check_offsets(self, log, side):
         """A hunk may apply at another line only if that place is the only one."""
         moved = re.findall(r"Hunk #(\d+) succeeded", log)
         if not moved:
@@ -216,8 +221,8 @@ class Step:
         for old, hunks in diff_files(self.diff):
             text = self.git.run("show", f":{old}", check=False, **self.env).stdout.decode()
             for head, lines in hunks:
-                before = "".join(x[1:] for x in lines if x[:1] in " -")
-                if text.count(before) > 1 and not at_line(text, before, head):
+                before = "".join(x[1:] for x in lines if x[:1] in " " + side)
+                if text.count(before) > 1 and not at_line(text, before, head, side):
                     self.fail(f"hunk {head} of {old} fits in several places, give it more context")
 
     def apply(self):
@@ -233,14 +238,14 @@ class Step:
         if self.diff.strip():
             self.apply_diff()
 
-    def apply_diff(self):
+    def apply_diff(self, *how):
         self.check_anchors()
-        options = ["--cached", "--unidiff-zero", "--verbose", "-"]
+        options = ["--cached", "--unidiff-zero", "--verbose", *how, "-"]
         done = self.git.run("apply", "--check", *options, data=self.diff.encode(), check=False,
                             **self.env)
         if done.returncode:
             self.fail(f"the diff does not apply: {first_error(done.stderr)}")
-        self.check_offsets(done.stderr.decode(errors="replace"))
+        self.check_offsets(done.stderr.decode(errors="replace"), "+" if how else "-")
         self.git.run("apply", *options, data=self.diff.encode(), **self.env)
 
 
@@ -264,9 +269,9 @@ def diff_files(diff):
         yield old, hunks
 
 
-def at_line(text, before, head):
-    """Is `before` at the line that the hunk's header names?"""
-    start = int(re.match(r"-(\d+)", head)[1]) - 1
+def at_line(text, before, head, side):
+    """Is `before` at the line that the hunk's header names for that side?"""
+    start = int(re.search(rf"\{side}(\d+)", head)[1]) - 1
     return "".join(text.splitlines(keepends=True)[start:]).startswith(before)
 
 
@@ -298,8 +303,9 @@ def commit_series(git, identity):
     git.run("read-tree", commit, **env)
     tree = git.out("write-tree", **env)
     added = set()
-    for number, path in enumerate(steps(), 1):
-        step = Step(git, env, path)
+    todo = [Step(git, env, path) for path in steps()]
+    for number, step in enumerate(todo, 1):
+        step.later = todo[number:]
         step.apply()
         before, tree = tree, git.out("write-tree", **env)
         if tree == before:

@@ -81,6 +81,47 @@ test_add_of_missing_file()
 	fails_with 'series/02-bad.patch: Add: there is no file drivers/iommu/iommufd/none.c' tree
 }
 
+# A file of ours comes as it was before the steps that change it.
+test_add_without_what_later_steps_change()
+{
+	fake_project
+	printf 'one\ntwo\nthree\n' >drivers/iommu/iommufd/eventq.h
+	overlay_step 02-two one two
+	overlay_step 03-three two three
+	works tree
+	for at in HEAD~2:1 HEAD~1:2 HEAD:3; do
+		[ "$(in_tree show "${at%:*}:drivers/iommu/iommufd/eventq.h" | wc -l)" = "${at#*:}" ]
+	done
+	cmp drivers/iommu/iommufd/eventq.h "$EVENTQ_BUILD/tree/drivers/iommu/iommufd/eventq.h"
+}
+
+test_later_step_changes_what_is_not_there()
+{
+	fake_project
+	overlay_step 02-two new two
+	fails_with 'series/02-two.patch: the diff does not apply' tree
+	[ ! -e "$EVENTQ_BUILD/tree" ]
+}
+
+# Here it is the side that the hunk adds which has to be in one place only.
+test_later_step_fits_in_several_places()
+{
+	fake_project
+	printf 'zero\none\ntwo\none\ntwo\n' >drivers/iommu/iommufd/eventq.h
+	overlay_step 02-two one two
+	fails_with 'series/02-two.patch: hunk -1 +1,2 of drivers/iommu/iommufd/eventq.h fits in several places' tree
+}
+
+# $1: name of a step; it adds line $3 of eventq.h, after line $2
+overlay_step()
+{
+	{
+		printf 'iommufd: %s\n\nWhy it is done.\n\n---\n' "$1"
+		printf '%s\n' '--- a/drivers/iommu/iommufd/eventq.h' \
+			'+++ b/drivers/iommu/iommufd/eventq.h' '@@ -1 +1,2 @@' " $2" "+$3"
+	} >"series/$1.patch"
+}
+
 test_rename_of_missing_file()
 {
 	fake_project

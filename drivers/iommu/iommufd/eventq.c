@@ -10,11 +10,14 @@
 #include <linux/file.h>
 #include <linux/fs.h>
 #include <linux/module.h>
+#include <linux/sched.h>
 #include <linux/seq_file.h>
 #include <linux/uio.h>
 
 #include "eventq.h"
 #include "iommufd_private.h"
+
+#include <trace/events/iommufd.h>
 
 /*
  * Become the one reader, when that did not work out at once. A caller that may
@@ -93,6 +96,8 @@ static ssize_t iommufd_eventq_copy_out(struct iommufd_eventq *eventq,
 	/* After a fault, waiters may have seen the queue without its records */
 	if (unlikely(rc == -EFAULT || (rc < 0 && done)))
 		iommufd_eventq_wake_again(eventq);
+	if (done)
+		trace_eventq_read(eventq, done);
 
 	return done ?: rc;
 }
@@ -227,6 +232,7 @@ static int iommufd_eventq_release(struct inode *inode, struct file *filep)
 	spin_lock_irq(&eventq->wait.lock);
 	eventq->closed = true;
 	spin_unlock_irq(&eventq->wait.lock);
+	trace_eventq_close(eventq);
 	eventq->ops->close(eventq);
 
 	/* The queue may be destroyed, and so freed, from here on */
@@ -279,6 +285,7 @@ void iommufd_eventq_setup(struct iommufd_eventq *eventq,
 				ops->answer_size > IOMMUFD_EVENTQ_ANSWERS_MAX));
 
 	eventq->ops = ops;
+	eventq->owner = task_tgid_nr(current);
 	eventq->wait_reads = flags & IOMMU_EVENTQ_ALLOC_WAIT_READ;
 	mutex_init(&eventq->readers);
 	init_waitqueue_head(&eventq->wait);
@@ -339,6 +346,7 @@ int iommufd_eventq_publish(struct iommufd_eventq *eventq,
 	iommufd_ctx_get(eventq->ictx);
 	refcount_inc(&eventq->obj.users);
 	eventq->filep = filep;
+	trace_eventq_alloc(eventq);
 
 	fd = get_unused_fd_flags(O_CLOEXEC);
 	if (fd < 0)

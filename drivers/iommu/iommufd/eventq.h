@@ -30,6 +30,7 @@
 #include <linux/iommufd.h>
 #include <linux/mutex.h>
 #include <linux/poll.h>
+#include <linux/types.h>
 #include <linux/wait.h>
 
 struct iommufd_attach_handle;
@@ -99,6 +100,7 @@ struct iommufd_eventq_ops {
  * @ictx: the context of @obj, held by the file
  * @filep: the file; the object core puts it when the allocation is aborted
  * @ops: the class
+ * @owner: process that allocated the queue, for tracepoints
  * @wait_reads: IOMMU_EVENTQ_ALLOC_WAIT_READ was asked for
  * @contended: a reader that may not wait met a locked @readers
  * @readers: serialises readers; see the locking rules
@@ -115,6 +117,7 @@ struct iommufd_eventq {
 	struct iommufd_ctx *ictx;
 	struct file *filep;
 	const struct iommufd_eventq_ops *ops;
+	pid_t owner;
 	bool wait_reads;
 	bool contended;
 	struct mutex readers; /* see the locking rules */

@@ -26,6 +26,8 @@
 #include "eventq.h"
 #include "iommufd_private.h"
 
+#include <trace/events/iommufd.h>
+
 #define IOPF_RECORD_SIZE sizeof(struct iommu_hwpt_pgfault)
 
 /* A chunk of the cookie table takes 512 bytes; there are whole chunks only */
@@ -239,10 +241,20 @@ static void iopf_unlink(struct iopf_group *group)
 	to_iommufd_handle(group->attach_handle)->nr_answering++;
 }
 
-/* Take a group out of the queue, be it pending or outstanding */
-static void iopf_take(struct iommufd_iopf_eventq *iopf,
-		      struct iopf_group *group)
+static u32 iopf_dev_id(const struct iopf_group *group)
 {
+	return to_iommufd_handle(group->attach_handle)->dev_id;
+}
+
+/*
+ * Take a group out of the queue, be it pending or outstanding, since nobody will
+ * answer it, for the reason that is traced
+ */
+static void iopf_take(struct iommufd_iopf_eventq *iopf,
+		      struct iopf_group *group, const char *reason)
+{
+	trace_eventq_iopf_auto_answer(&iopf->common, iopf_dev_id(group), group,
+				      group->cookie, reason);
 	if (group->cookie)
 		iopf_take_cookie(iopf, group->cookie);
 	else
@@ -287,7 +299,7 @@ static bool iopf_is_answering(struct iommufd_iopf_eventq *iopf,
 static void iopf_compose(struct iopf_group *group,
 			 struct iommu_hwpt_pgfault *record)
 {
-	u32 dev_id = to_iommufd_handle(group->attach_handle)->dev_id;
+	u32 dev_id = iopf_dev_id(group);
 	struct iopf_fault *iopf;
 
 	list_for_each_entry(iopf, &group->faults, list) {
@@ -384,6 +396,23 @@ static void iopf_withdraw(struct iommufd_iopf_eventq *iopf, u32 cookie)
 	__iommufd_eventq_add(&iopf->common);
 }
 
+/* Trace the groups of which the user got all records, in so many bytes */
+static noinline void iopf_trace_read(const struct iommufd_eventq *eventq,
+				     const struct iommu_hwpt_pgfault *records,
+				     size_t copied)
+{
+	size_t nr = copied / IOPF_RECORD_SIZE;
+	size_t first = 0;
+	size_t i;
+
+	for (i = 0; i < nr; i++) {
+		if (!(records[i].flags & IOMMU_PGFAULT_FLAGS_LAST_PAGE))
+			continue;
+		trace_eventq_iopf_read(eventq, &records[i], i + 1 - first);
+		first = i + 1;
+	}
+}
+
 static size_t iopf_settle(struct iommufd_eventq *eventq, const void *chunk,
 			  size_t staged, size_t copied)
 {
@@ -391,6 +420,9 @@ static size_t iopf_settle(struct iommufd_eventq *eventq, const void *chunk,
 	const struct iommu_hwpt_pgfault *records = chunk;
 	size_t nr = staged / IOPF_RECORD_SIZE;
 	size_t whole = copied / IOPF_RECORD_SIZE;
+
+	if (trace_eventq_iopf_read_enabled())
+		iopf_trace_read(eventq, records, copied);
 
 	if (likely(copied == staged))
 		return staged;
@@ -426,6 +458,8 @@ static int iopf_answer(struct iommufd_eventq *eventq, const void *answer)
 	if (!group)
 		return -EINVAL;
 
+	trace_eventq_iopf_answer(eventq, iopf_dev_id(group), group,
+				 response->cookie, response->code);
 	iopf_respond(iopf, group, response->code);
 	return 0;
 }
@@ -443,7 +477,7 @@ static void iopf_close(struct iommufd_eventq *eventq)
 							&iopf->outstanding;
 		group = list_first_entry_or_null(list, struct iopf_group, node);
 		if (group)
-			iopf_take(iopf, group);
+			iopf_take(iopf, group, "close");
 		spin_unlock_irq(&eventq->wait.lock);
 		if (!group)
 			return;
@@ -532,6 +566,13 @@ void iommufd_iopf_eventq_destroy(struct iommufd_object *obj)
 	iommufd_eventq_teardown(&iopf->common);
 }
 
+/* Out of the way of reports: nothing is loaded for it while tracing is off */
+static noinline void iopf_trace_report(const struct iommufd_eventq *eventq,
+				       const struct iopf_group *group)
+{
+	trace_eventq_iopf_report(eventq, iopf_dev_id(group), group);
+}
+
 /**
  * iommufd_iopf_report() - Queue a group of faults for user space
  * @group: the group, complete; its attachment is to a domain with a fault queue
@@ -565,11 +606,15 @@ int iommufd_iopf_report(struct iopf_group *group)
 		group->cookie = 0;
 		list_add_tail(&group->node, &iopf->pending);
 		list_add_tail(&group->attach_node, &handle->faults);
+		if (trace_eventq_iopf_report_enabled())
+			iopf_trace_report(eventq, group);
 		iommufd_eventq_add(eventq);
 	}
 	spin_unlock_irq(&eventq->wait.lock);
 
 	if (closed) {
+		trace_eventq_iopf_auto_answer(eventq, handle->dev_id, group, 0,
+					      "closed");
 		iopf_group_response(group, IOMMU_PAGE_RESP_INVALID);
 		iopf_free_group(group);
 	}
@@ -623,7 +668,7 @@ void iommufd_iopf_detach(struct iommufd_hw_pagetable *hwpt,
 						 struct iopf_group,
 						 attach_node);
 		if (group)
-			iopf_take(iopf, group);
+			iopf_take(iopf, group, "detach");
 		spin_unlock_irq(&iopf->common.wait.lock);
 		if (!group)
 			break;

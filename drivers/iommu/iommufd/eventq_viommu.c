@@ -28,6 +28,8 @@
 #include "iommufd_private.h"
 #include "iommufd_test.h"
 
+#include <trace/events/iommufd.h>
+
 /* More than the event queue of any hardware there is holds (SMMUv3: 2^19) */
 #define VIOMMU_EVENTQ_MAX_DEPTH (512 * 1024)
 
@@ -114,12 +116,33 @@ static bool viommu_event_is_full(const struct iommufd_viommu_eventq *veventq)
 	return veventq->stored - taken == veventq->depth;
 }
 
+/*
+ * Tracing, out of the way of reports: as arguments of a tracepoint, what lies in
+ * memory would be loaded even if that is off.
+ */
+static noinline void
+viommu_trace_report(const struct iommufd_viommu_eventq *veventq)
+{
+	trace_eventq_viommu_report(&veventq->common, veventq->viommu->obj.id,
+				   veventq->type, veventq->sequence);
+}
+
+static noinline void
+viommu_trace_lost(const struct iommufd_viommu_eventq *veventq)
+{
+	trace_eventq_viommu_lost(&veventq->common, veventq->viommu->obj.id,
+				 veventq->type, veventq->sequence,
+				 veventq->nr_lost);
+}
+
 static void viommu_event_store(struct iommufd_viommu_eventq *veventq,
 			       const void *event_data)
 {
 	struct iommufd_vevent_header *header =
 		viommu_event_slot(veventq, veventq->tail);
 
+	if (trace_eventq_viommu_report_enabled())
+		viommu_trace_report(veventq);
 	header->flags = 0;
 	header->sequence = veventq->sequence;
 	memcpy(header + 1, event_data, viommu_event_payload(veventq));
@@ -148,6 +171,8 @@ static void viommu_event_store(struct iommufd_viommu_eventq *veventq,
 static void viommu_event_lose(struct iommufd_viommu_eventq *veventq)
 {
 	veventq->nr_lost++;
+	if (trace_eventq_viommu_lost_enabled())
+		viommu_trace_lost(veventq);
 	veventq->lost_sequence = veventq->sequence;
 	if (!veventq->lost_pending && !veventq->common.closed) {
 		veventq->lost_pending = true;

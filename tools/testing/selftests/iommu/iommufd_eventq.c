@@ -1569,6 +1569,103 @@ TEST_F(common, fdinfo_names_the_class)
 	ASSERT_TRUE(named);
 }
 
+/* What the queue is to say of itself, all of it */
+static void fdinfo_text(struct queue *q, char *text, size_t size, int queued,
+			int outstanding)
+{
+	int len = snprintf(text, size,
+			   "eventq-class:\t%s\neventq-id:\t%u\nqueued:\t%d\n",
+			   q->viommu ? "viommu" : "iopf", q->w.queue.id,
+			   queued);
+
+	if (!q->viommu)
+		snprintf(text + len, size - len, "outstanding:\t%d\n",
+			 outstanding);
+	else
+		snprintf(text + len, size - len,
+			 "viommu-id:\t%u\ntype:\t%u\ndepth:\t%u\nlost:\t%u\nnext-sequence:\t%u\n",
+			 q->w.viommu, IOMMU_VEVENTQ_TYPE_SELFTEST, DEPTH,
+			 q->raised > DEPTH ? q->raised - DEPTH : 0, q->raised);
+}
+
+/* It says that and no more, behind what every file says. */
+static bool fdinfo_is(pid_t pid, int fd, const char *text)
+{
+	char path[64], found[1024] = "", *start;
+	FILE *file;
+
+	snprintf(path, sizeof(path), "/proc/%d/fdinfo/%d", pid, fd);
+	file = fopen(path, "re");
+	if (!file)
+		return false;
+	found[fread(found, 1, sizeof(found) - 1, file)] = 0;
+	fclose(file);
+	start = strstr(found, "eventq-class:");
+	if (start && !strcmp(start, text))
+		return true;
+	printf("# %s wanted %s\n", found, text);
+	return false;
+}
+
+/* Holds no more of it all than the queue, under another number. */
+static int child_of_fdinfo(struct queue *q, const char *text)
+{
+	int copy = dup(q->w.queue.fd);
+
+	queue_close(q);
+	if (!fdinfo_is(getpid(), copy, text))
+		return 1;
+	/* The parent looks, too, until it ends this. */
+	pause();
+	return 2;
+}
+
+/* Who got it from another process sees what that one sees, and of whom. */
+TEST_F(common, fdinfo_of_a_passed_queue)
+{
+	int copy = lowest_free_fd();
+	char text[512], buf[64];
+	pid_t pid;
+
+	ASSERT_EQ(0, add_many(&self->q, variant->viommu ? DEPTH + 3 : 3));
+	if (!variant->viommu)
+		ASSERT_EQ(self->q.len, sys_read(self->fd, buf, self->q.len));
+	fdinfo_text(&self->q, text, sizeof(text),
+		    variant->viommu ? DEPTH + 1 : 2, 1);
+	ASSERT_TRUE(fdinfo_is(getpid(), self->fd, text));
+	pid = eq_fork();
+	if (!pid)
+		_exit(child_of_fdinfo(&self->q, text));
+	ASSERT_TRUE(eq_child_waits(pid));
+	ASSERT_TRUE(fdinfo_is(pid, copy, text));
+	ASSERT_EQ(0, kill(pid, SIGKILL));
+	eq_child_status(pid);
+	ASSERT_TRUE(fdinfo_is(getpid(), self->fd, text));
+}
+
+/* A reader is stuck with two records: in hand, or still where they were. */
+TEST_F(common, fdinfo_beside_a_reader)
+{
+	char text[512], filler[8] = {};
+	struct eq_stall stall;
+	struct eq_job job;
+	struct eq_io io;
+
+	if (eq_stall_init(&stall))
+		SKIP(return, NO_STALL);
+	ASSERT_EQ(0, add_many(&self->q, 2));
+	io = (struct eq_io){ self->fd, stall.page, stall.len };
+	ASSERT_TRUE(eq_job_start(&job, eq_job_read, &io));
+	ASSERT_TRUE(eq_stall_hit(&stall));
+	ASSERT_EQ(0, add(&self->q));
+	fdinfo_text(&self->q, text, sizeof(text), variant->viommu ? 3 : 1, 2);
+	ASSERT_TRUE(fdinfo_is(getpid(), self->fd, text));
+	ASSERT_EQ(0, eq_stall_fill(&stall, filler, sizeof(filler)));
+	ASSERT_EQ(3 * self->q.len, eq_job_result(&job));
+	fdinfo_text(&self->q, text, sizeof(text), 0, 3);
+	ASSERT_TRUE(fdinfo_is(getpid(), self->fd, text));
+}
+
 /* All mock devices that there are, of any iommufd. */
 static int count_devices(void)
 {
