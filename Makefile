@@ -3,13 +3,13 @@
 # how a step is done stands there, not here.
 
 # Read by the steps, and kept from the makes of the kernel (see run.sh).
-export KSRC T V SIGNOFF JOBS README MINUTES SEED
+export KSRC T V SIGNOFF JOBS README MINUTES SEED STEP
 export MUTANT := $(M)
 export COMMIT := $(C)
 
 RUN := @harness/run.sh
 
-.PHONY: help demo check check-series check-stock lint docs stress bench coverage mutants tree series shell clean distclean
+.PHONY: help demo check check-series check-stock lint docs stress bench coverage mutants tree refresh series shell clean distclean
 .NOTPARALLEL:
 
 help:
@@ -47,6 +47,9 @@ mutants:
 
 tree:
 	$(RUN) setup base tree
+
+refresh:
+	$(RUN) refresh
 
 series:
 	$(RUN) setup base tree series

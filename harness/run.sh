@@ -36,6 +36,7 @@ run_step()
 	clean) rm -rf "$BUILD/out" "$BUILD/series" "$BUILD/docs" ;;
 	distclean) find "$BUILD" -mindepth 1 -maxdepth 1 ! -name lock -exec rm -rf {} + ;;
 	tree | series) python3 "$HARNESS/tree.py" "$1" ;;
+	refresh) python3 "$HARNESS/refresh.py" ${STEP:+"$STEP"} ;;
 	mutants) python3 "$HARNESS/mutants.py" ${MUTANT:+"$MUTANT"} ;;
 	check-series) python3 "$HARNESS/series.py" ${COMMIT:+"$COMMIT"} ;;
 	check | check-stock) python3 "$HARNESS/check.py" "$1" ${T:+"$T"} ;;

@@ -1,0 +1,97 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: GPL-2.0
+"""Puts what was changed in build/tree into the diff of one step of series/, and
+makes the tree anew. Nothing is changed unless that gives the same tree.
+
+usage: refresh.py NN
+"""
+import re
+import subprocess
+import sys
+
+from tree import IDENTITY, TREE, Failure, Git, Step, commit_series, overlay_files, say, steps, \
+    update_tree
+
+
+def find_step(number):
+    found = [path for path in steps() if path.name.startswith(f"{number}-")]
+    if not re.fullmatch(r"\d\d", number) or not found:
+        raise Failure(f"series/ has no step {number} (STEP=05)")
+    return found[0]
+
+
+def changed_files(git):
+    """What was changed in build/tree, and may be: what lies there only."""
+    made = (git.top / ".git").exists()
+    if not made or git.out("rev-parse", "HEAD") != commit_series(git, IDENTITY):
+        raise Failure("build/tree is not what series/ makes: run `make tree` first")
+    names = git.out("diff", "--name-only", "HEAD").splitlines()
+    if not names:
+        raise Failure("nothing is changed in build/tree (new files belong into this folder)")
+    for name in set(names) & overlay_files():
+        raise Failure(f"edit {name} in this folder, not in build/tree")
+    return names
+
+
+def write_tree(git, base, action):
+    """The tree that an action makes of another one, in an index of its own."""
+    env = {"GIT_INDEX_FILE": str(git.top / ".git" / "eventq-refresh")}
+    git.run("read-tree", base, **env)
+    action(env)
+    return git.out("write-tree", **env)
+
+
+def new_diff(git, path, change):
+    """The diff that the step needs to bring about the change, too."""
+    at = steps().index(path)
+    last = git.out("rev-parse", f"HEAD~{len(steps()) - 1 - at}")
+
+    def directives(env):
+        step = Step(git, env, path)
+        step.diff = ""
+        step.later = [Step(git, env, later) for later in steps()[at + 1:]]
+        step.apply()
+
+    def changed(env):
+        done = git.run("apply", "--cached", "-", data=change, check=False, **env)
+        if done.returncode:
+            raise Failure(f"the change does not fit onto step {path.name}: a later one has the "
+                          "lines, or makes the file")
+
+    old = write_tree(git, f"{last}~1", directives)
+    new = write_tree(git, last, changed)
+    diff = git.run("diff", "-U1", "--no-renames", "--no-color", old, new).stdout.decode()
+    return re.sub(r"^index .*\n", "", diff, flags=re.M)
+
+
+def refresh(path):
+    git = Git(TREE)
+    names = changed_files(git)
+    change = git.run("diff", "--binary", "HEAD").stdout
+    wanted = write_tree(git, "HEAD", lambda env: git.run("add", "-u", **env))
+    before = path.read_text()
+    path.write_text(before.partition("\n---\n")[0].rstrip("\n") + "\n---\n" +
+                    new_diff(git, path, change))
+    try:
+        commit = commit_series(git, IDENTITY)
+        if git.out("rev-parse", f"{commit}^{{tree}}") != wanted:
+            raise Failure(f"with the change in step {path.name} the last tree is another one")
+    except Failure:
+        path.write_text(before)
+        raise
+    git.run("reset", "-q", "--hard")
+    update_tree(git, commit)
+    say(f"series/{path.name}: {', '.join(names)}")
+
+
+def main():
+    try:
+        if len(sys.argv) != 2:
+            raise Failure("which step is to be changed? (make refresh STEP=05)")
+        refresh(find_step(sys.argv[1]))
+    except (Failure, OSError, subprocess.CalledProcessError) as problem:
+        sys.exit(f"error: {problem}")
+
+
+if __name__ == "__main__":
+    main()
