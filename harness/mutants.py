@@ -251,9 +251,11 @@ def boot(kernel, name, wanted, seconds):
     image = WORK / f"{name}.cpio"
     pack(image, wanted)
     # To look for them takes longer than all the rest.
-    leaks = [] if any(w.mutant.sign == "leak" for w in wanted) else ["kmemleak=off"]
+    options = [] if any(w.mutant.sign == "leak" for w in wanted) else ["kmemleak=off"]
+    # What KASAN says has to reach the console before lists go round in a circle.
+    options += ["kasan.fault=panic"] if all(w.mutant.sign == "splat" for w in wanted) else []
     done = Boot("mutants", kernel, f"mutants-{name}", ["test-mutant"], *KUNIT_PARAMETERS,
-                "kunit.filter_glob=none.none", "EVENTQ_STRESS_SECONDS=25", *leaks, more=image,
+                "kunit.filter_glob=none.none", "EVENTQ_STRESS_SECONDS=25", *options, more=image,
                 seconds=seconds, count=wanted[0].mutant.counts())
     image.unlink()
     parts, logs = split(done)
