@@ -22,12 +22,13 @@ def find_step(number):
 
 def changed_files(git):
     """What was changed in build/tree, and may be: what lies there only."""
-    made = (git.top / ".git").exists()
-    if not made or git.out("rev-parse", "HEAD") != commit_series(git, IDENTITY):
-        raise Failure("build/tree is not what series/ makes: run `make tree` first")
+    if not (git.top / ".git").exists():
+        raise Failure("there is no build/tree yet: run `make tree` first")
+    for name in git.out("ls-files", "-o", "--exclude-standard").splitlines():
+        raise Failure(f"{name} is new: it belongs into this folder, not into build/tree")
     names = git.out("diff", "--name-only", "HEAD").splitlines()
     if not names:
-        raise Failure("nothing is changed in build/tree (new files belong into this folder)")
+        raise Failure("nothing is changed in build/tree")
     for name in set(names) & overlay_files():
         raise Failure(f"edit {name} in this folder, not in build/tree")
     return names
@@ -41,10 +42,18 @@ def write_tree(git, base, action):
     return git.out("write-tree", **env)
 
 
-def new_diff(git, path, change):
+def apply(git, change, problem):
+    """The action that makes the change."""
+    def action(env):
+        if git.run("apply", "--cached", "-", data=change, check=False, **env).returncode:
+            raise Failure(problem)
+    return action
+
+
+def new_diff(git, tip, path, change):
     """The diff that the step needs to bring about the change, too."""
     at = steps().index(path)
-    last = git.out("rev-parse", f"HEAD~{len(steps()) - 1 - at}")
+    last = git.out("rev-parse", f"{tip}~{len(steps()) - 1 - at}")
 
     def directives(env):
         step = Step(git, env, path)
@@ -52,14 +61,9 @@ def new_diff(git, path, change):
         step.later = [Step(git, env, later) for later in steps()[at + 1:]]
         step.apply()
 
-    def changed(env):
-        done = git.run("apply", "--cached", "-", data=change, check=False, **env)
-        if done.returncode:
-            raise Failure(f"the change does not fit onto step {path.name}: a later one has the "
-                          "lines, or makes the file")
-
     old = write_tree(git, f"{last}~1", directives)
-    new = write_tree(git, last, changed)
+    new = write_tree(git, last, apply(git, change, f"the change does not fit onto step {path.name}:"
+                                      " a later one has the lines, or makes the file"))
     diff = git.run("diff", "-U1", "--no-renames", "--no-color", old, new).stdout.decode()
     return re.sub(r"^index .*\n", "", diff, flags=re.M)
 
@@ -68,15 +72,17 @@ def refresh(path):
     git = Git(TREE)
     names = changed_files(git)
     change = git.run("diff", "--binary", "HEAD").stdout
-    wanted = write_tree(git, "HEAD", lambda env: git.run("add", "-u", **env))
+    # What lies in this folder may have been changed as well
+    tip = commit_series(git, IDENTITY)
+    wanted = write_tree(git, tip, apply(git, change, "the change does not fit what series/ makes"))
     before = path.read_text()
-    path.write_text(before.partition("\n---\n")[0].rstrip("\n") + "\n---\n" +
-                    new_diff(git, path, change))
+    after = new_diff(git, tip, path, change)
     try:
+        path.write_text(before.partition("\n---\n")[0].rstrip("\n") + "\n---\n" + after)
         commit = commit_series(git, IDENTITY)
         if git.out("rev-parse", f"{commit}^{{tree}}") != wanted:
             raise Failure(f"with the change in step {path.name} the last tree is another one")
-    except Failure:
+    except BaseException:
         path.write_text(before)
         raise
     git.run("reset", "-q", "--hard")

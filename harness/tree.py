@@ -321,8 +321,8 @@ def commit_series(git, identity):
 def check_unchanged(git):
     changed = git.out("status", "--porcelain", "-uno").splitlines()
     if changed:
-        raise Failure(f"build/tree has changes of its own ({changed[0].split()[-1]}): save them, "
-                      "then run `git -C build/tree reset --hard`")
+        raise Failure(f"build/tree has changes of its own ({changed[0].split()[-1]}): put them into a "
+                      "step (make refresh STEP=05), or drop them (git -C build/tree reset --hard)")
 
 
 def update_tree(git, commit):

@@ -56,7 +56,7 @@ test_refresh_of_lines_of_a_later_step()
 test_refresh_of_nothing()
 {
 	fake_project
-	fails_with 'is not what series/ makes' refresh 01
+	fails_with 'there is no build/tree yet' refresh 01
 	step 02-second 'Rename: README README.old' 30
 	works tree
 	file=$EVENTQ_BUILD/tree/drivers/iommu/iommufd/eventq.c
@@ -65,8 +65,27 @@ test_refresh_of_nothing()
 	fails_with 'which step' refresh
 	fails_with 'series/ has no step 03' refresh 03
 	fails_with 'series/ has no step 0' refresh 0
+}
+
+# A file of ours was changed as well.
+test_refresh_before_tree()
+{
+	fake_two_steps
+	sed -i 's/^line 5$/five/' "$file"
 	echo newer >drivers/iommu/iommufd/eventq.h
-	fails_with 'is not what series/ makes' refresh 01
+	fails_with 'make refresh' tree
+	works refresh 02
+	[ "$(sed -n 5p "$file")" = five ]
+	cmp drivers/iommu/iommufd/eventq.h "$EVENTQ_BUILD/tree/drivers/iommu/iommufd/eventq.h"
+	[ -z "$(in_tree status --porcelain)" ]
+}
+
+test_refresh_with_a_new_file()
+{
+	fake_two_steps
+	sed -i 's/^line 5$/five/' "$file"
+	echo new >"$EVENTQ_BUILD/tree/drivers/iommu/new.c"
+	fails_with 'drivers/iommu/new.c is new' refresh 02
 	[ "$(sed -n 5p "$file")" = five ]
 }
 

@@ -408,7 +408,8 @@ static noinline void iopf_trace_read(const struct iommufd_eventq *eventq,
 	for (i = 0; i < nr; i++) {
 		if (!(records[i].flags & IOMMU_PGFAULT_FLAGS_LAST_PAGE))
 			continue;
-		trace_eventq_iopf_read(eventq, &records[i], i + 1 - first);
+		trace_call__eventq_iopf_read(eventq, &records[i],
+					     i + 1 - first);
 		first = i + 1;
 	}
 }
@@ -570,7 +571,7 @@ void iommufd_iopf_eventq_destroy(struct iommufd_object *obj)
 static noinline void iopf_trace_report(const struct iommufd_eventq *eventq,
 				       const struct iopf_group *group)
 {
-	trace_eventq_iopf_report(eventq, iopf_dev_id(group), group);
+	trace_call__eventq_iopf_report(eventq, iopf_dev_id(group), group);
 }
 
 /**

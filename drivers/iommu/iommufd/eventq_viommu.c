@@ -123,16 +123,17 @@ static bool viommu_event_is_full(const struct iommufd_viommu_eventq *veventq)
 static noinline void
 viommu_trace_report(const struct iommufd_viommu_eventq *veventq)
 {
-	trace_eventq_viommu_report(&veventq->common, veventq->viommu->obj.id,
-				   veventq->type, veventq->sequence);
+	trace_call__eventq_viommu_report(&veventq->common,
+					 veventq->viommu->obj.id,
+					 veventq->type, veventq->sequence);
 }
 
 static noinline void
 viommu_trace_lost(const struct iommufd_viommu_eventq *veventq)
 {
-	trace_eventq_viommu_lost(&veventq->common, veventq->viommu->obj.id,
-				 veventq->type, veventq->sequence,
-				 veventq->nr_lost);
+	trace_call__eventq_viommu_lost(&veventq->common,
+				       veventq->viommu->obj.id, veventq->type,
+				       veventq->sequence, veventq->nr_lost);
 }
 
 static void viommu_event_store(struct iommufd_viommu_eventq *veventq,

@@ -8,7 +8,7 @@
  * "owner" the process that allocated the queue. Reports come from wherever the
  * hardware is served; so what stands in front of the event says nothing of it.
  *
- * Who traces must have included drivers/iommu/iommufd/eventq.h.
+ * eventq_trace.c, which makes them, needs drivers/iommu/iommufd/eventq.h before.
  */
 #undef TRACE_SYSTEM
 #define TRACE_SYSTEM iommufd
@@ -50,7 +50,10 @@ TRACE_EVENT(eventq_alloc,
 		  __entry->wait_reads)
 );
 
-/* Records reached a reader, before anybody else can read. "left" are queued. */
+/*
+ * Records reached a reader, before anybody else can read. "left" is what is
+ * queued, in what the class counts: groups, or events and the LOST header.
+ */
 TRACE_EVENT(eventq_read,
 	TP_PROTO(struct iommufd_eventq *eventq, size_t bytes),
 	TP_ARGS(eventq, bytes),
@@ -73,7 +76,7 @@ TRACE_EVENT(eventq_read,
 		  __entry->bytes, __entry->left)
 );
 
-/* The last close of the file, before its class finishes what is "left" */
+/* The last close of the file, before its class finishes what is "left" queued */
 TRACE_EVENT(eventq_close,
 	TP_PROTO(struct iommufd_eventq *eventq),
 	TP_ARGS(eventq),
@@ -97,7 +100,8 @@ TRACE_EVENT(eventq_close,
 /*
  * I/O page faults: eventq_iopf.c. A group is known by its device, PASID and
  * grpid until it has a cookie. The device may use a grpid again once the group
- * is answered.
+ * is answered, and a second device that shares an attachment has the dev_id of
+ * the first, and grpids of its own.
  */
 
 /* A group was queued, before anybody can read it */
@@ -249,7 +253,10 @@ TRACE_EVENT(eventq_viommu_report,
 		  __entry->type, __entry->sequence)
 );
 
-/* An event was lost: the queue was full, or its file "closed" */
+/*
+ * An event was lost: the queue was full, or its file "closed". "lost" are lost
+ * by now, with those that were queued when the file was closed.
+ */
 TRACE_EVENT(eventq_viommu_lost,
 	TP_PROTO(const struct iommufd_eventq *eventq, u32 viommu_id, u32 type,
 		 u32 sequence, u64 nr_lost),
@@ -261,7 +268,7 @@ TRACE_EVENT(eventq_viommu_lost,
 		__field(u32, type)
 		__field(u32, sequence)
 		__field(bool, closed)
-		__field(u64, nr_lost)
+		__field(u64, lost)
 	),
 	TP_fast_assign(
 		__entry->owner = eventq->owner;
@@ -270,12 +277,12 @@ TRACE_EVENT(eventq_viommu_lost,
 		__entry->type = type;
 		__entry->sequence = sequence;
 		__entry->closed = eventq->closed;
-		__entry->nr_lost = nr_lost;
+		__entry->lost = nr_lost;
 	),
 	TP_printk("owner=%d eventq=%u viommu_id=%u type=%u sequence=%u closed=%d lost=%llu",
 		  __entry->owner, __entry->eventq, __entry->viommu_id,
 		  __entry->type, __entry->sequence, __entry->closed,
-		  __entry->nr_lost)
+		  __entry->lost)
 );
 
 #endif /* _TRACE_IOMMUFD_H */

@@ -94,7 +94,11 @@ static int trace_start(struct trace *t)
 	rc = trace_write(t, "trace_clock", "counter");
 	if (!rc)
 		rc = trace_write(t, "events/iommufd/filter", filter);
-	return rc ? rc : trace_switch(t, true);
+	if (!rc)
+		rc = trace_switch(t, true);
+	if (rc)
+		rmdir(t->dir);
+	return rc;
 }
 
 static int trace_end(struct trace *t)
