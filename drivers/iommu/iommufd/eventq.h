@@ -67,14 +67,17 @@ struct iommufd_eventq;
  *          Take the records that went out whole off the queue, leave the others
  *          at its head in their order, return the size in bytes of the former.
  *          Called as @stage is.
- * @answer: carry out one answer. Return -EINVAL if there is nothing that it
- *          answers. @answer is aligned to 8 bytes if @answer_size is a
- *          multiple of that. Called in process context without locks. NULL if
- *          the class takes no answers; its file then cannot be written.
+ * @answer: carry out one answer. Return 0, -EINVAL if there is nothing that it
+ *          answers, or another error; an error ends the write. @answer is aligned
+ *          to 8 bytes if @answer_size is a multiple of that. Called in process
+ *          context without locks. NULL if the class takes no answers; its file
+ *          then cannot be written.
  * @close: the file is gone for good and iommufd_eventq::closed set: finish every
  *         record. Called once, in process context without locks, also when the
  *         allocation of the queue fails after its file was made.
  * @show_fdinfo: print the lines of the class. Called without locks.
+ *
+ * All functions but @answer are mandatory.
  */
 struct iommufd_eventq_ops {
 	const char *file_name;
@@ -220,7 +223,13 @@ static inline void iommufd_eventq_remove(struct iommufd_eventq *eventq,
 }
 
 #if IS_ENABLED(CONFIG_IOMMUFD_EVENTQ_KUNIT_TEST)
-/* Pretend that so many records went through the queue, which is empty */
+/**
+ * iommufd_eventq_test_set_count() - Pretend that records went through, for tests
+ * @eventq: the queue, which is empty
+ * @count: number of records that were added and taken
+ *
+ * Context: Any that may take the queue lock; it is held, interrupts off.
+ */
 static inline void iommufd_eventq_test_set_count(struct iommufd_eventq *eventq,
 						 unsigned int count)
 {

@@ -680,7 +680,13 @@ void iommufd_iopf_detach(struct iommufd_hw_pagetable *hwpt,
 }
 
 #if IS_ENABLED(CONFIG_IOMMUFD_EVENTQ_KUNIT_TEST)
-/* Set the last cookie handed out, for tests of what happens when it wraps */
+/**
+ * iommufd_iopf_test_set_cookie() - Set the last cookie handed out, for tests
+ * @eventq: a fault queue that nobody reads meanwhile
+ * @cookie: the cookie before the next one
+ *
+ * Context: Process context.
+ */
 void iommufd_iopf_test_set_cookie(struct iommufd_eventq *eventq, u32 cookie)
 {
 	struct iommufd_iopf_eventq *iopf = to_iopf_eventq(eventq);

@@ -7,7 +7,7 @@
  * tools/testing/selftests/iommu/iommufd_eventq*.c.
  *
  * The toy class is a ring of numbers, read as u64 each and answered by writing
- * the number back. It shows how little a class has to bring.
+ * the next number in turn. It shows how little a class has to bring.
  */
 #include <linux/delay.h>
 #include <linux/kthread.h>

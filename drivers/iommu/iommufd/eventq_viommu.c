@@ -498,7 +498,13 @@ void iommufd_viommu_eventq_init(struct iommufd_viommu *viommu)
 }
 
 #if IS_ENABLED(CONFIG_IOMMUFD_EVENTQ_KUNIT_TEST)
-/* Set what the next event takes, for tests of what happens when it wraps */
+/**
+ * iommufd_viommu_test_set_sequence() - Set what the next event takes, for tests
+ * @eventq: a vIOMMU event queue
+ * @sequence: its sequence, less than 2^31
+ *
+ * Context: Process context.
+ */
 void iommufd_viommu_test_set_sequence(struct iommufd_eventq *eventq,
 				      u32 sequence)
 {
@@ -507,7 +513,13 @@ void iommufd_viommu_test_set_sequence(struct iommufd_eventq *eventq,
 	spin_unlock_irq(&eventq->wait.lock);
 }
 
-/* Pretend that so many events went through an empty queue, for tests as that */
+/**
+ * iommufd_viommu_test_set_stored() - Pretend that events went through, for tests
+ * @eventq: a vIOMMU event queue, empty
+ * @stored: number of events that were stored and read
+ *
+ * Context: Process context.
+ */
 void iommufd_viommu_test_set_stored(struct iommufd_eventq *eventq, u32 stored)
 {
 	guard(spinlock_irq)(&eventq->wait.lock);
