@@ -72,9 +72,9 @@ class Boot:
     """Boots a kernel to run programs; its console is kept in build/out/log."""
 
     def __init__(self, tree, variant, name, programs, *parameters, seconds=None, more="",
-                 count=False):
+                 count=False, memory=""):
         """more: an initramfs on top of the usual one. count: the clock is to count
-        instructions, which takes a single CPU."""
+        instructions, which takes a single CPU. memory: how much, if not as usual."""
         (OUT / "log").mkdir(parents=True, exist_ok=True)
         self.log = OUT / "log" / f"{tree}-{variant}-{name}.log"
         # Upstream's do one thing at a time; each CPU more costs the emulator.
@@ -82,7 +82,8 @@ class Boot:
         done = script("boot.sh", tree, variant, "+".join(programs), str(self.log),
                       str(seconds or SECONDS[variant]), *parameters, stderr=subprocess.PIPE, text=True,
                       errors="replace", env={**os.environ, "CPUS": str(self.cpus),
-                                             "INITRD": str(more), "COUNT": "1" if count else ""})
+                                             "INITRD": str(more), "MEMORY": memory,
+                                             "COUNT": "1" if count else ""})
         self.stderr = done.stderr
         self.status = {}
         self.sections = self.read()

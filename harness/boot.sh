@@ -5,7 +5,8 @@
 # the terminal if the job is "shell". Exit status: that of the last program of
 # the job that failed, 124 if there was no end to it. The bench kernels get a
 # clock that counts instructions. CPUS is the number of CPUs: by default two, one
-# for bench kernels. INITRD is a file to be unpacked besides the usual ones.
+# for bench kernels. MEMORY is 3G by default, 1200M of it large pages, which
+# another size is without. INITRD is a file to be unpacked besides the usual ones.
 # usage: boot.sh tree|base|mutants plain|debug JOB LOG SECONDS [kernel parameter...]
 #        boot.sh tree gcov|kcsan|step JOB LOG SECONDS [kernel parameter...]
 #        boot.sh stock|ours bench JOB LOG SECONDS
@@ -27,6 +28,7 @@ need qemu-system-x86_64 qemu-system-x86
 # there seems to be none, and KASAN reports a wild access if an interrupt comes.
 # A counted instruction is one, and not a string of moves.
 append="kunit.enable=0 $*"
+[ -n "${MEMORY:-}" ] || append="hugepages=600 $append"
 [ "$variant" != bench ] || COUNT=1
 case ${COUNT:-} in
 1)
@@ -55,10 +57,10 @@ qemu()
 {
 	# shellcheck disable=SC2086 # lists of words
 	$limited qemu-system-x86_64 $machine -machine q35 \
-		-smp "$cpus,sockets=$cpus,cores=1,threads=1" -m 3G \
+		-smp "$cpus,sockets=$cpus,cores=1,threads=1" -m "${MEMORY:-3G}" \
 		-nodefaults -nographic -no-reboot -kernel "$kernel" -initrd "$initrd" \
 		-append "console=ttyS0 loglevel=1 panic=-1 oops=panic panic_console_replay \
-hugepages=600 log_buf_len=8M eventq.job=$job $append" "$@"
+log_buf_len=8M eventq.job=$job $append" "$@"
 }
 
 if [ "$job" = shell ]; then
