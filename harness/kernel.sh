@@ -44,6 +44,10 @@ fragments()
 profiled=
 [ "$2" != gcov ] || profiled='GCOV_PROFILE_eventq.o=y GCOV_PROFILE_eventq_iopf.o=y GCOV_PROFILE_eventq_viommu.o=y'
 
+# What mutants change is in a module, which module.mk goes on with.
+goals=bzImage
+[ "$1" != mutants ] || goals='bzImage modules'
+
 configure()
 {
 	kmake "$src" "$out" -s allnoconfig KCONFIG_ALLCONFIG="${image%/*}/wanted.config" >"$log" 2>&1 ||
@@ -54,8 +58,8 @@ configure()
 build()
 {
 	{
-		# shellcheck disable=SC2086 # a list of words
-		kmake "$src" "$out" -j"$JOBS" $profiled bzImage 2>&1 || echo "make of the kernel failed"
+		# shellcheck disable=SC2086 # lists of words
+		kmake "$src" "$out" -j"$JOBS" $profiled $goals 2>&1 || echo "make of the kernel failed"
 	} | tee "$log" | "$HARNESS/progress.sh"
 	! grep -q '^make of the kernel failed$' "$log" || {
 		grep -E 'error:|\*\*\*|undefined reference' "$log" | head -n 10 >&2

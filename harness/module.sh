@@ -8,6 +8,5 @@
 
 out=$BUILD/out/mutants-$1
 
-kmake "$BUILD/mutants" "$out" -s -j"$JOBS" drivers/iommu/iommufd/iommufd.ko >&2 ||
-	die "the module does not build"
+make -C "$out" -s -j"$JOBS" -f "$HARNESS/module.mk" >&2 || die "the module does not build"
 strip --strip-debug -o "$2" "$out/drivers/iommu/iommufd/iommufd.ko"

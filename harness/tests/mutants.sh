@@ -224,6 +224,58 @@ test_module_that_does_not_build()
 	[ ! -e a.ko ]
 }
 
+# What kbuild leaves of a module of a.o and b.o, made from what is in src
+kbuilt()
+{
+	at=drivers/iommu/iommufd
+	out=$EVENTQ_BUILD/out/mutants-plain
+	mkdir -p src "$out/$at"
+	printf '%s\n' "$at/a.o" "$at/b.o" >"$out/$at/iommufd.mod"
+	for name in a b; do
+		echo "$name" >"src/$name.c"
+		cat >"$out/$at/.$name.o.cmd" <<-EOF
+			savedcmd_$at/$name.o := echo CC $name; cat $PWD/src/$name.c $PWD/src/a.h >$at/$name.o
+			source_$at/$name.o := $PWD/src/$name.c
+			deps_$at/$name.o := \$(wildcard include/config/NONE) $PWD/src/a.h
+			$at/$name.o: \$(deps_$at/$name.o)
+			\$(deps_$at/$name.o):
+		EOF
+	done
+	echo h >src/a.h
+	echo "savedcmd_$at/iommufd.o := cat \$(addprefix $at/,a.o b.o) >$at/iommufd.o" >"$out/$at/.iommufd.o.cmd"
+	echo "savedcmd_$at/iommufd.ko := cp $at/iommufd.o $at/iommufd.ko" >"$out/$at/.iommufd.ko.cmd"
+	fake strip <<-'EOF'
+		cp "$4" "$3"
+	EOF
+}
+
+test_module_is_made_of_what_changed()
+{
+	kbuilt
+	works "$HARNESS/module.sh" plain a.ko
+	touch -d '1 minute ago' src/* "$out/$at"/*
+	echo changed >src/b.c
+	works "$HARNESS/module.sh" plain a.ko
+	[ "$(cat err.txt)" = 'CC b' ]
+	[ "$(xargs <a.ko)" = 'a h changed h' ]
+	touch -d '1 minute ago' src/* "$out/$at"/*
+	echo header >src/a.h
+	works "$HARNESS/module.sh" plain a.ko
+	[ "$(xargs <a.ko)" = 'a header changed header' ]
+}
+
+test_module_that_kbuild_did_not_make()
+{
+	kbuilt
+	rm "$out/$at/.iommufd.ko.cmd"
+	fails_with 'the module does not build' "$HARNESS/module.sh" plain a.ko
+	kbuilt
+	echo >"$out/$at/.a.o.cmd"
+	fails_with 'the module does not build' "$HARNESS/module.sh" plain a.ko
+	grep -q "kbuild never made $at/a.o" err.txt
+	[ ! -e a.ko ]
+}
+
 test_mutant_whose_test_is_only_slow()
 {
 	fake_mutants
