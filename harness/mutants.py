@@ -5,6 +5,7 @@ module with it, boots it, and demands that the test that the defect names fails.
 How the lists are written stands in mutants/README.
 
 usage: mutants.py [NAME]: all, those of one defect (B4), of one list (iopf), or one
+       mutants.py --fit: says which of them build/tree has no place for
 """
 import fnmatch
 import os
@@ -143,28 +144,43 @@ def chosen(mutants, name):
 
 # ---- the sources
 
-def change(mutant):
-    """Puts the mutant into the sources; returns what to put back."""
-    before = {}
+def texts(mutant, source):
+    """Its files, by their path, as they are and as the mutant has them."""
+    before, after = {}, {}
     for file, lines in mutant.hunks:
-        path = SOURCE / file
+        path = source / file
         if not path.is_file():
             raise Wrong(f"{mutant.where}: {mutant.name}: there is no {file}")
-        text = path.read_text()
+        text = after.get(path) or path.read_text()
         before.setdefault(path, text)
         old, new = ("".join(line[1:] + "\n" for line in lines if line[0] != skip)
                     for skip in "+-")
         if not old or text.count(old) != 1:
-            restore(before)
             raise Wrong(f"{mutant.where}: {mutant.name}: its lines are in {file} "
                         f"{text.count(old) if old else 0} times")
-        path.write_text(text.replace(old, new))
+        after[path] = text.replace(old, new)
+    return before, after
+
+
+def change(mutant):
+    """Puts the mutant into the sources; returns what to put back."""
+    before, after = texts(mutant, SOURCE)
+    restore(after)
     return before
 
 
 def restore(before):
     for path, text in before.items():
         path.write_text(text)
+
+
+def fit(mutants, source):
+    """Prints those that the code has outgrown."""
+    for mutant in mutants:
+        try:
+            texts(mutant, source)
+        except Wrong as problem:
+            print(f"mutants/{problem}")
 
 
 # ---- builds and boots
@@ -428,6 +444,8 @@ def main():
     # right at the next start.
     signal.signal(signal.SIGINT, lambda *_: os._exit(130))
     try:
+        if sys.argv[1:] == ["--fit"]:
+            return fit(read_lists(), BUILD / "tree")
         return run(sys.argv[1] if len(sys.argv) > 1 else None)
     except (Wrong, BuildFailed) as problem:
         return f"error: {problem}"

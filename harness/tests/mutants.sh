@@ -138,6 +138,19 @@ test_mutant_that_fits_nowhere()
 	sources_are_as_before
 }
 
+test_mutants_that_the_code_has_outgrown()
+{
+	fake_mutants
+	mkdir "$EVENTQ_BUILD/tree"
+	cp before.c "$EVENTQ_BUILD/tree/a.c"
+	works mutants --fit
+	[ ! -s out.txt ]
+	sed -i 's/^line 2/line 9/' "$EVENTQ_BUILD/tree/a.c"
+	works mutants --fit
+	grep -qx 'mutants/broken.mutants:1: broken: its lines are in a.c 0 times' out.txt
+	grep -qx 'mutants/unseen.mutants:1: unseen: its lines are in a.c 0 times' out.txt
+}
+
 test_mutant_that_does_not_build()
 {
 	fake_mutants
