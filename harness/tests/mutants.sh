@@ -35,6 +35,10 @@ fake_mutants()
 			echo "[    1.0] eventq: mutant $name" >>log
 			verdict=ok
 			! grep -q FAIL ".$ko" || verdict='not ok'
+			if grep -q LATER ".$ko"; then
+				[ ! -e ../turned ] || verdict='not ok'
+				: >../turned
+			fi
 			if grep -q HANG ".$ko"; then cut=yes; break; fi
 			! grep -q SLOW ".$ko" || { echo "# $case: Test terminated by timeout"; verdict='not ok'; }
 			cost=10
@@ -92,6 +96,18 @@ test_mutants_that_are_all_caught()
 	rm lists/unseen.mutants
 	works mutants
 	grep -qx '1 passed, 0 failed' out.txt
+	[ -z "$(find "$EVENTQ_BUILD/out/mutants" -name '*.ko' -o -name '*.cpio')" ]
+}
+
+test_mutant_has_a_second_turn()
+{
+	fake_mutants
+	rm lists/unseen.mutants
+	mutant racy LATER
+	works mutants
+	grep -q 'once more at the end: racy: the case: pass' out.txt
+	grep -q 'caught racy by prog case.racy$' out.txt
+	grep -qx '2 passed, 0 failed' out.txt
 	[ -z "$(find "$EVENTQ_BUILD/out/mutants" -name '*.ko' -o -name '*.cpio')" ]
 }
 
