@@ -237,7 +237,9 @@ class Wanted:
             verdicts = bench_verdicts(lines, case)
         else:
             cases = tap.parse(tap.strip_stamps(log) if program == "kunit" else lines)
-            verdicts = {"timeout" if is_late(c) else c.verdict for c in cases if c.name == case}
+            # Of a case that is run several times, tap.py numbers all but the first.
+            verdicts = {"timeout" if is_late(c) else c.verdict for c in cases
+                        if c.name.partition("#")[0] == case}
         self.verdict = next((v for v in ("fail", "timeout", "skip", "pass") if v in verdicts), None)
         self.splats = [b for b in tap.splats(log) if not known_splat(b)]
 

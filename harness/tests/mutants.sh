@@ -44,6 +44,10 @@ fake_mutants()
 			cost=10
 			! grep -q COSTS ".$ko" || cost=99999
 			echo "bench viommu-read-1 $cost"
+			! grep -q THIRD ".$ko" || {
+				printf '1..1\nok 1 %s\n1..1\nok 1 %s\n' "$case" "$case"
+				verdict='not ok'
+			}
 			printf '1..1\n%s 1 %s\n' "$verdict" "$case"
 			! grep -q SPLAT ".$ko" || echo '[    1.1] WARNING: CPU: 0 PID: 1 at a.c:1 f+0x1/0x2' >>log
 			! grep -q DIE ".$ko" || exit 1
@@ -97,6 +101,15 @@ test_mutants_that_are_all_caught()
 	works mutants
 	grep -qx '1 passed, 0 failed' out.txt
 	[ -z "$(find "$EVENTQ_BUILD/out/mutants" -name '*.ko' -o -name '*.cpio')" ]
+}
+
+test_mutant_that_the_third_run_shows()
+{
+	fake_mutants
+	rm lists/*
+	mutant third THIRD 'times  3'
+	works mutants
+	grep -q '\] caught third by prog case.third$' out.txt
 }
 
 test_mutant_has_a_second_turn()

@@ -123,10 +123,10 @@ static bool charge_falls_to(const struct group *g, long limit)
 {
 	unsigned int ms;
 
-	for (ms = 0; ms < DEADLINE_MS; ms++) {
+	for (ms = 0; ms < DEADLINE_MS; ms += 10) {
 		if (charged(g) <= limit)
 			return true;
-		usleep(1000);
+		usleep(10000);
 	}
 	printf("# %ld bytes are charged, wanted %ld\n", charged(g), limit);
 	return false;
