@@ -69,7 +69,7 @@ build()
 
 mkdir -p "$out" "${image%/*}"
 fragments "$1" "$2" >"${image%/*}/wanted.config"
-state="$("$HARNESS/tree-id.sh" "$1") $(sha1sum <"${image%/*}/wanted.config") $(gcc -dumpfullversion)"
+state="$("$HARNESS/tree-id.sh" "$1") $(sha1sum <"${image%/*}/wanted.config") $(gcc -dumpfullversion) $goals"
 if [ "$state" = "$(cat "$stamp" 2>/dev/null)" ] && [ -f "$image" ]; then
 	say "$2 kernel of $1: up to date"
 	exit 0

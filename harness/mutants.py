@@ -10,6 +10,7 @@ usage: mutants.py [NAME]: all, those of one defect (B4), of one list (iopf), or 
 import fnmatch
 import os
 import re
+import shutil
 import signal
 import subprocess
 import sys
@@ -205,7 +206,9 @@ def first_error(text):
 def pack(image, wanted):
     """An initramfs with the modules, and the list of what to run with which."""
     root = image.with_suffix(".root")
-    root.mkdir(exist_ok=True)
+    # What an interrupted run left
+    shutil.rmtree(root, ignore_errors=True)
+    root.mkdir()
     lines = [f"{w.name} /{w.ko.name} {w.mutant.times} {w.program()}\n" for w in wanted]
     (root / "cases").write_text("".join(lines))
     for ko in {w.ko for w in wanted}:
@@ -351,6 +354,10 @@ class Control:
     def wrong(self):
         for part in self.running:
             part.result()
+        # Time limits, as in second_turn()
+        for one in self.wanted:
+            if one.verdict == "timeout" and not one.splats:
+                self.boot([one])
         self.ko.unlink()
         return sorted(f"{' '.join(w.mutant.test)} ({self.kernel} kernel): {w.what()}"
                       for w in self.wanted if w.verdict != "pass" or w.splats or not w.ended)
@@ -393,12 +400,12 @@ def build_batches(mutants):
 
 
 def run_all(mutants, pool):
-    """Boots a batch while the next is built; who was not caught has another turn at
-    the end, alone. Returns what was not caught then."""
-    survivors, missed, running = [], [], []
+    """Boots a batch while the next is built. Returns what cannot be tried, and who
+    was not caught."""
+    problems, missed, running = [], [], []
     for batch, mutant, problem in build_batches(mutants):
         if problem:
-            survivors.append(problem)
+            problems.append(problem)
             say(f"NOT CAUGHT {problem}")
             continue
         running.append((pool.submit(run_batch, batch[0].mutant.kernel, batch), batch))
@@ -406,7 +413,7 @@ def run_all(mutants, pool):
             missed += report(*running.pop(0))
     for item in running:
         missed += report(*item)
-    return survivors + [text for one in missed for text in second_turn(one)]
+    return problems, missed
 
 
 def report(future, batch):
@@ -422,9 +429,9 @@ def report(future, batch):
     return missed
 
 
-def told(one):
+def told(one, turn=""):
     if one.shown():
-        say(f"caught {one.name} by {' '.join(one.mutant.test)}"
+        say(f"caught {one.name} by {' '.join(one.mutant.test)}{turn}"
             + ("" if one.mutant.sign == "case" else f": {one.what()}"))
     return one.shown()
 
@@ -434,7 +441,7 @@ def second_turn(one):
     fail to come about: neither says that the test is blind."""
     run_batch(one.mutant.kernel, [one])
     one.ko.unlink()
-    if told(one):
+    if told(one, " in its second turn"):
         return []
     by = " ".join(one.mutant.test)
     say(f"NOT CAUGHT {one.name} by {by}: {one.what()}")
@@ -451,10 +458,13 @@ def run(name):
     with ThreadPoolExecutor(os.cpu_count() or 1) as pool:
         controls = [Control(kernel, [m for m in mutants if m.kernel == kernel], pool)
                     for kernel in kernels]
-        survivors = run_all(mutants, pool)
+        survivors, missed = run_all(mutants, pool)
         bad = [line for control in controls for line in control.wrong()]
     if bad:
         raise Wrong("without a mutant:\n  " + "\n  ".join(bad))
+    survivors += [text for one in missed for text in second_turn(one)]
+    if missed:
+        print(f"{len(missed)} had a second turn: " + ", ".join(one.name for one in missed))
     if survivors:
         print("not caught:\n  " + "\n  ".join(survivors))
     print(f"{len(mutants) - len(survivors)} passed, {len(survivors)} failed")

@@ -119,7 +119,7 @@ test_mutant_has_a_second_turn()
 	mutant racy LATER
 	works mutants
 	grep -q 'once more at the end: racy: the case: pass' out.txt
-	grep -q 'caught racy by prog case.racy$' out.txt
+	grep -q 'caught racy by prog case.racy in its second turn$' out.txt
 	grep -qx '2 passed, 0 failed' out.txt
 	[ -z "$(find "$EVENTQ_BUILD/out/mutants" -name '*.ko' -o -name '*.cpio')" ]
 }
@@ -276,7 +276,7 @@ kbuilt()
 	for name in a b; do
 		echo "$name" >"src/$name.c"
 		cat >"$out/$at/.$name.o.cmd" <<-EOF
-			savedcmd_$at/$name.o := echo CC $name; cat $PWD/src/$name.c $PWD/src/a.h >$at/$name.o
+			savedcmd_$at/$name.o := compile $PWD/src/$name.c $at/$name.o; echo checked >>$at/$name.o
 			source_$at/$name.o := $PWD/src/$name.c
 			deps_$at/$name.o := \$(wildcard include/config/NONE) $PWD/src/a.h
 			$at/$name.o: \$(deps_$at/$name.o)
@@ -289,6 +289,12 @@ kbuilt()
 	fake strip <<-'EOF'
 		cp "$4" "$3"
 	EOF
+	# Another command follows, which is content with an old object.
+	fake compile <<-'EOF'
+		! grep '#error' "$1" >&2 || exit 1
+		echo "CC ${1##*/}"
+		cat "$1" "${1%/*}/a.h" >"$2"
+	EOF
 }
 
 test_module_is_made_of_what_changed()
@@ -298,12 +304,25 @@ test_module_is_made_of_what_changed()
 	touch -d '1 minute ago' src/* "$out/$at"/*
 	echo changed >src/b.c
 	works "$HARNESS/module.sh" plain a.ko
-	[ "$(cat err.txt)" = 'CC b' ]
-	[ "$(xargs <a.ko)" = 'a h changed h' ]
+	[ "$(cat err.txt)" = 'CC b.c' ]
+	[ "$(xargs <a.ko)" = 'a h checked changed h checked' ]
 	touch -d '1 minute ago' src/* "$out/$at"/*
 	echo header >src/a.h
 	works "$HARNESS/module.sh" plain a.ko
-	[ "$(xargs <a.ko)" = 'a header changed header' ]
+	[ "$(xargs <a.ko)" = 'a header checked changed header checked' ]
+}
+
+test_module_of_what_does_not_compile()
+{
+	kbuilt
+	works "$HARNESS/module.sh" plain a.ko
+	rm a.ko
+	touch -d '1 minute ago' src/* "$out/$at"/*
+	echo '#error wrong' >src/b.c
+	fails_with 'the module does not build' "$HARNESS/module.sh" plain a.ko
+	[ ! -e a.ko ]
+	echo b >src/b.c
+	works "$HARNESS/module.sh" plain a.ko
 }
 
 test_module_that_kbuild_did_not_make()
