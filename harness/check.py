@@ -4,8 +4,9 @@
 comparison with harness/expected/ stand here; reading results is in tap.py,
 booting in boot.py, and building are the scripts beside.
 
-usage: check.py check [name] | check-stock | step
-       step: what the tree in build/tree has, on a kernel of series.py
+usage: check.py check [name] | check-stock | step [only [program]...]
+       step: what the tree in build/tree has, on a kernel of series.py; upstream's
+       tests in any case, of ours those that are named
 """
 import os
 import signal
@@ -90,10 +91,15 @@ def unit_kunit_um():
     return some(tap.parse(text)) + (bad or [Case("(kernel log)", "pass", "")])
 
 
+def has_sample():
+    """It comes with several steps of the series, and can be built after the last."""
+    return (BUILD / "tree/samples/iommufd/Makefile").is_file()
+
+
 def prepare(tree, variant):
     build("kernel.sh", tree, variant)
     build("programs.sh", "selftests")
-    if (BUILD / "tree/samples/iommufd").is_dir():
+    if has_sample():
         build("programs.sh", "sample")
     build("initramfs.sh")
 
@@ -228,12 +234,14 @@ def check(name):
     return run_units(units, passed)
 
 
-def step():
+def step(only=None):
     """The tests that one commit of the series has, on its kernel."""
-    source = BUILD / "tree"
-    names = [n for n in our_programs() if n != SAMPLE_TEST or (source / "samples/iommufd").is_dir()]
-    if "IOMMUFD_EVENTQ_KUNIT_TEST" in (source / "drivers/iommu/iommufd/Kconfig").read_text():
+    names = [n for n in our_programs() if n != SAMPLE_TEST or has_sample()]
+    if "IOMMUFD_EVENTQ_KUNIT_TEST" in (BUILD / "tree/drivers/iommu/iommufd/Kconfig").read_text():
         names.insert(0, "kunit")
+    if only is not None:
+        wanted = [SCRIPTS.get(n, n) for n in only]
+        names = [n for n in names if n.removesuffix("_32") in wanted]
     names += UPSTREAM
     kernel = Kernel("step", names, stock="plain")
     # What is known to fail on the plain kernel may fail here.
@@ -307,7 +315,9 @@ def main():
     try:
         if sys.argv[1] == "check":
             return check(sys.argv[2] if len(sys.argv) > 2 else None)
-        return step() if sys.argv[1] == "step" else check_stock()
+        if sys.argv[1] == "step":
+            return step(sys.argv[3:] if len(sys.argv) > 2 else None)
+        return check_stock()
     except BuildFailed as problem:
         return f"error: {problem}"
 

@@ -34,6 +34,7 @@ UNCOUNTED = ("tools/testing", "drivers/iommu/iommufd/eventq_test*", "Documentati
              "scripts", "MAINTAINERS")
 # No kernel is made of these, and of the latter no test either.
 NOT_BUILT = ("tools/testing", "samples", "Documentation", "scripts/coccinelle", "MAINTAINERS")
+TESTS = "tools/testing/selftests/iommu"
 NOT_RUN = ("Documentation", "scripts/coccinelle", "MAINTAINERS")
 
 
@@ -247,9 +248,26 @@ def state_of_tests():
     return "".join(p.read_text() for p in texts) + compilers()
 
 
-def check_boot(commit):
+def programs(git, commit):
+    """Which of our tests a commit's boot runs, besides upstream's: all there are,
+    unless it changes nothing but tests; then those, as all others are as before."""
+    names = []
+    for line in git.out("diff-tree", "-r", "--no-renames", "--name-status", f"{commit.id}^",
+                        commit.id, *but(NOT_RUN)).splitlines():
+        status, path = line.split("\t")
+        if match := re.fullmatch(rf"{TESTS}/(\w+)\.c", path):
+            names.append(match[1])
+        elif path.startswith("samples/"):
+            names.append("test-sample")
+        elif not path.startswith(TESTS) or path.endswith(".h") and status != "A":
+            return None
+    return sorted(set(names))
+
+
+def check_boot(commit, only):
     checkout(commit)
-    done = subprocess.run([sys.executable, str(HARNESS / "check.py"), "step"], stdout=subprocess.PIPE,
+    names = [] if only is None else ["only", *only]
+    done = subprocess.run([sys.executable, str(HARNESS / "check.py"), "step", *names], stdout=subprocess.PIPE,
                           stderr=subprocess.STDOUT, text=True, errors="replace", check=False,
                           env={**os.environ, "EVENTQ_BUILD": str(STEP)})
     (STEP / f"boot-{commit.number:02}.log").write_text(done.stdout)
@@ -268,7 +286,7 @@ def checks(git, memory, every, commit):
         objects = Objects(git, memory, name)
         yield name, objects.stamp(commit), partial(objects.check, every[0], commit)
     yield ("boot", memory.stamp("boot", state_of_tests(), changed(git, commit, NOT_RUN)),
-           partial(check_boot, commit))
+           partial(check_boot, commit, programs(git, commit)))
 
 
 class Report:

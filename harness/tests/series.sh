@@ -50,6 +50,7 @@ fake_steps()
 		import os, sys
 		tree = os.environ["EVENTQ_BUILD"] + "/tree"
 		open(os.environ["CALLS"], "a").write("boot\n")
+		open(os.environ["CALLS"] + ".boots", "a").write(" ".join(sys.argv[1:]) + "\n")
 		hang = "HANG" in open(tree + "/drivers/iommu/iommufd/eventq.c").read()
 		print("[   1 s] plain:iommufd ...\n  FAIL plain:iommufd (boot): it hangs" if hang else "")
 		sys.exit(hang)
@@ -102,6 +103,20 @@ test_series_that_is_good()
 	[ "$(grep -c '^boot$' calls.txt)" = 2 ]
 	# the base, and each step, in each configuration
 	[ "$(grep -c '^arm64 ' calls.txt)" = 3 ]
+}
+
+test_series_boots_run_what_a_commit_changes()
+{
+	fake_series
+	at=tools/testing/selftests/iommu
+	mkdir -p "$at"
+	touch "$at/iommufd_eventq_a.c" "$at/iommufd_eventq_a.h" "$at/iommufd_eventq_b.c"
+	step 03-third "Add: $at/iommufd_eventq_a.c${nl}Add: $at/iommufd_eventq_a.h" '' </dev/null
+	step 04-fourth "Add: $at/iommufd_eventq_b.c" '' </dev/null
+	works tree
+	works mails
+	works check_series
+	[ "$(paste -sd, calls.txt.boots)" = 'step,step,step only iommufd_eventq_a,step only iommufd_eventq_b' ]
 }
 
 test_series_checked_twice_builds_once()
