@@ -4,9 +4,9 @@
 comparison with harness/expected/ stand here; reading results is in tap.py,
 booting in boot.py, and building are the scripts beside.
 
-usage: check.py check [name] | check-stock | step [only [program]...]
-       step: what the tree in build/tree has, on a kernel of series.py; upstream's
-       tests in any case, of ours those that are named
+usage: check.py check [name] | check-stock | step [program]...
+       step: on a kernel of series.py, of the tree in build/tree: those of our
+       programs, or upstream's selftests and the KUnit tests that there are
 """
 import os
 import signal
@@ -234,15 +234,15 @@ def check(name):
     return run_units(units, passed)
 
 
-def step(only=None):
-    """The tests that one commit of the series has, on its kernel."""
-    names = [n for n in our_programs() if n != SAMPLE_TEST or has_sample()]
-    if "IOMMUFD_EVENTQ_KUNIT_TEST" in (BUILD / "tree/drivers/iommu/iommufd/Kconfig").read_text():
-        names.insert(0, "kunit")
-    if only is not None:
-        wanted = [SCRIPTS.get(n, n) for n in only]
-        names = [n for n in names if n.removesuffix("_32") in wanted]
-    names += UPSTREAM
+def step(wanted):
+    """The tests of one commit of the series: of the kernel, or some of ours."""
+    if wanted:
+        wanted = [SCRIPTS.get(n, n) for n in wanted]
+        names = [n for n in our_programs() if n.removesuffix("_32") in wanted]
+    else:
+        names = list(UPSTREAM)
+        if "IOMMUFD_EVENTQ_KUNIT_TEST" in (BUILD / "tree/drivers/iommu/iommufd/Kconfig").read_text():
+            names.insert(0, "kunit")
     kernel = Kernel("step", names, stock="plain")
     # What is known to fail on the plain kernel may fail here.
     return run_units({f"plain:{n}": partial(kernel.unit, n) for n in names}, set())
@@ -316,7 +316,7 @@ def main():
         if sys.argv[1] == "check":
             return check(sys.argv[2] if len(sys.argv) > 2 else None)
         if sys.argv[1] == "step":
-            return step(sys.argv[3:] if len(sys.argv) > 2 else None)
+            return step(sys.argv[2:])
         return check_stock()
     except BuildFailed as problem:
         return f"error: {problem}"

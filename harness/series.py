@@ -248,29 +248,36 @@ def state_of_tests():
     return "".join(p.read_text() for p in texts) + compilers()
 
 
-def programs(git, commit):
-    """Which of our tests a commit's boot runs, besides upstream's: all there are,
-    unless it changes nothing but tests; then those, as all others are as before."""
-    names = []
+def tests_of(git, commit):
+    """Our programs that a commit is to be tested with: those that it changes, if
+    that is all it does, as the others are as before; else all there are."""
+    names = git.out("ls-tree", "-r", "--name-only", commit.id, TESTS, "samples/iommufd").splitlines()
+    every = [program(n) for n in names if program(n)]
+    changed_ones = []
     for line in git.out("diff-tree", "-r", "--no-renames", "--name-status", f"{commit.id}^",
                         commit.id, *but(NOT_RUN)).splitlines():
         status, path = line.split("\t")
-        if match := re.fullmatch(rf"{TESTS}/(\w+)\.c", path):
-            names.append(match[1])
-        elif path.startswith("samples/"):
-            names.append("test-sample")
-        elif not path.startswith(TESTS) or path.endswith(".h") and status != "A":
-            return None
-    return sorted(set(names))
+        changed_ones.append("test-sample" if path.startswith("samples/") and "test-sample" in every
+                            else program(path))
+        if not path.startswith(("tools/testing", "samples")) or path.endswith(".h") and status != "A":
+            return sorted(set(every))
+    return sorted({n for n in changed_ones if n})
 
 
-def check_boot(commit, only):
+def program(path):
+    """The program of ours that a source file makes, if it makes one."""
+    if match := re.fullmatch(rf"{TESTS}/(iommufd_eventq\w*)\.c", path):
+        return match[1]
+    return "test-sample" if path == "samples/iommufd/Makefile" else None
+
+
+def check_boot(commit, name, programs):
+    """name: of its log"""
     checkout(commit)
-    names = [] if only is None else ["only", *only]
-    done = subprocess.run([sys.executable, str(HARNESS / "check.py"), "step", *names], stdout=subprocess.PIPE,
+    done = subprocess.run([sys.executable, str(HARNESS / "check.py"), "step", *programs], stdout=subprocess.PIPE,
                           stderr=subprocess.STDOUT, text=True, errors="replace", check=False,
                           env={**os.environ, "EVENTQ_BUILD": str(STEP)})
-    (STEP / f"boot-{commit.number:02}.log").write_text(done.stdout)
+    (STEP / f"{name}-{commit.number:02}.log").write_text(done.stdout)
     return complaint(done) if done.returncode else []
 
 
@@ -285,8 +292,11 @@ def checks(git, memory, every, commit):
     for name in OBJECTS:
         objects = Objects(git, memory, name)
         yield name, objects.stamp(commit), partial(objects.check, every[0], commit)
-    yield ("boot", memory.stamp("boot", state_of_tests(), changed(git, commit, NOT_RUN)),
-           partial(check_boot, commit, programs(git, commit)))
+    yield ("boot", memory.stamp("boot", state_of_tests(), changed(git, commit, NOT_BUILT)),
+           partial(check_boot, commit, "boot", []))
+    if programs := tests_of(git, commit):
+        yield ("tests", memory.stamp("tests", state_of_tests(), changed(git, commit, NOT_RUN), *programs),
+               partial(check_boot, commit, "tests", programs))
 
 
 class Report:
