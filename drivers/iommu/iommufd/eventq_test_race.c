@@ -20,7 +20,7 @@ struct tally {
 	u32 next;
 	u64 got;
 	u64 lost;
-	u64 nr_reads;
+	unsigned int nr_reads;
 	u64 last[NR_REPORTERS];
 	u64 wrong;
 };
@@ -177,7 +177,7 @@ struct reporter {
 };
 
 /* Ways to report that wait for something would make a test slow */
-static void report_some_way(struct report *report, u64 nr)
+static void report_some_way(struct report *report, unsigned int nr)
 {
 	static void (*const fast[])(struct report *report) = {
 		report_here,
