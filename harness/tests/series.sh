@@ -111,7 +111,7 @@ test_series_runs_the_tests_that_a_commit_changes()
 	at=tools/testing/selftests/iommu
 	mkdir -p "$at"
 	touch "$at/iommufd_eventq_a.c" "$at/iommufd_eventq_a.h" "$at/iommufd_eventq_b.c"
-	step 03-third "Add: $at/iommufd_eventq_a.c${nl}Add: $at/iommufd_eventq_a.h" '' </dev/null
+	step 03-third "$(printf 'Add: %s\n' "$at/iommufd_eventq_a.c" "$at/iommufd_eventq_a.h")" '' </dev/null
 	step 04-fourth "Add: $at/iommufd_eventq_b.c" '' </dev/null
 	works tree
 	works mails
