@@ -132,21 +132,51 @@ static bool charge_falls_to(const struct group *g, long limit)
 	return false;
 }
 
+static long now_ms(void)
+{
+	struct timespec now;
+
+	clock_gettime(CLOCK_MONOTONIC, &now);
+	return now.tv_sec * 1000L + now.tv_nsec / 1000000;
+}
+
+/* Long enough for a tick of the slowest clock */
+#define BUSY_MS 25
+
+static void be_busy_on_each_cpu(void)
+{
+	cpu_set_t mine, one;
+	int cpu;
+
+	sched_getaffinity(0, sizeof(mine), &mine);
+	for (cpu = 0; cpu < CPU_SETSIZE; cpu++) {
+		long end;
+
+		CPU_ZERO(&one);
+		CPU_SET(cpu, &one);
+		if (sched_setaffinity(0, sizeof(one), &one))
+			continue;
+		for (end = now_ms() + BUSY_MS; now_ms() < end; )
+			;
+	}
+	sched_setaffinity(0, sizeof(mine), &mine);
+}
+
 /*
  * What is charged for small pieces of memory comes to be between @min and @max.
- * Fine-grained, but it takes the kernel seconds to add up the numbers.
+ * Fine-grained, but the kernel adds up the numbers every two seconds only, by a
+ * timer that does not wake up an idle CPU.
  */
 static bool pieces_become(const struct group *g, long min, long max)
 {
-	unsigned int ms;
-	long now;
+	long end = now_ms() + DEADLINE_MS, now;
 
-	for (ms = 0; ms < DEADLINE_MS; ms += 10) {
+	do {
 		now = group_number(g, "memory.stat", "slab");
 		if (min <= now && now <= max)
 			return true;
-		usleep(10000);
-	}
+		be_busy_on_each_cpu();
+	} while (now_ms() < end);
 	printf("# %ld bytes in pieces, wanted %ld to %ld\n", now, min, max);
 	return false;
 }
