@@ -83,6 +83,38 @@ test_status_of_the_job_is_told()
 	[ "$status" = 3 ]
 }
 
+# Boots until the guest in console.N, of the N-th boot, is no reason to boot again.
+boots()
+{
+	fake_kernel_image
+	fake qemu-system-x86_64 <<-EOF
+		for a; do case \$a in file:*) log=\${a#file:} ;; esac; done
+		echo >>"$PWD/count"
+		cat "$PWD/console.\$(grep -c '' "$PWD/count")" >"\$log"
+	EOF
+	: >count
+	env PYTHONPATH="$HARNESS" python3 -B -c 'import boot
+done = boot.Boot("tree", "plain", "none", ["none"], seconds=5)
+print(*[c.verdict for c in done.whole() + done.quiet()])' >out.txt 2>err.txt
+	[ "$(grep -c '' count)" = "$1" ]
+}
+
+test_guest_that_meets_a_stray_breakpoint()
+{
+	printf '%s\n' '[    1.0] Oops: int3: 0000 [#1] SMP' >console.1
+	printf '%s\n' '=eventq= cpus 2' '=eventq= dmesg' '[    1.0] fine' '=eventq= status 0' >console.2
+	boots 2
+	grep -q '^\[.*booting again$' out.txt
+	grep -qx pass out.txt
+	# Twice is too much, and so is one that a test could have caused.
+	cp console.1 console.2
+	boots 2
+	grep -q fail out.txt
+	printf '%s\n' '=eventq= cpus 2' '=eventq= output none' '[    1.0] Oops: int3: 0000 [#1] SMP' >console.1
+	boots 1
+	grep -q fail out.txt
+}
+
 test_short_disk()
 {
 	fake df <<-'EOF'
