@@ -161,3 +161,10 @@ class Boot:
 
     def out_of_time(self, program):
         return any(is_late(c) for c in tap.parse(self.sections.get(f"output {program}", [])))
+
+
+def again_if_late(boot, tree, variant, program, **options):
+    if not boot.out_of_time(program):
+        return boot
+    say(f"{program} ran into a time limit, trying once more")
+    return Boot(tree, variant, f"{program}-again", [program], **options)

@@ -17,7 +17,7 @@ from functools import partial
 
 import tap
 from boot import BUILD, EXPECTED, HARNESS, KUNIT_PARAMETERS, OUT, UPSTREAM
-from boot import Boot, BuildFailed, build, known_splat, say, script, some
+from boot import Boot, BuildFailed, again_if_late, build, known_splat, say, script, some
 from tap import Case
 
 VARIANTS = ("plain", "debug")
@@ -111,13 +111,6 @@ def run_program(tree, variant, program):
     return again_if_late(boot, tree, variant, program)
 
 
-def again_if_late(boot, tree, variant, program):
-    if not boot.out_of_time(program):
-        return boot
-    say(f"{program} ran into a time limit, trying once more")
-    return Boot(tree, variant, f"{program}-again", [program])
-
-
 class Kernel:
     """One of our kernels and the boots of it that the chosen units need. A guest
     keeps little more than one CPU busy, so there is one for each. Our programs
@@ -171,13 +164,7 @@ class Kernel:
         again = again_if_late(boot, "tree", self.variant, program)
         if again is not boot:
             cases += again.whole() + again.quiet()
-        return cases + all_run(again.cases(program))
-
-
-def all_run(cases):
-    """Our kernel has all that our programs need: a skipped case is not run."""
-    return [c._replace(verdict="fail", reason=f"skipped: {c.reason}")
-            if c.verdict == "skip" else c for c in cases]
+        return cases + tap.all_run(again.cases(program))
 
 
 def our_programs():

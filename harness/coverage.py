@@ -216,7 +216,7 @@ def boot():
 def failures(guest, programs):
     """Tests that failed. One that was too slow, on a machine that is busy with
     other things, is none: it covers less."""
-    cases = [(p, case) for p in programs for case in check.all_run(guest.cases(p))]
+    cases = [(p, case) for p in programs for case in tap.all_run(guest.cases(p))]
     kunit = tap.parse(tap.strip_stamps(guest.sections["dmesg"]))
     cases += [("kunit", case) for case in check.some(kunit)]
     say(f"{sum(c.verdict == 'pass' for _, c in cases)} tests passed")
