@@ -2,7 +2,8 @@
 # SPDX-License-Identifier: GPL-2.0
 # Reads one suite of Debian with an apt of our own, under build/, that leaves
 # the machine's alone and needs no rights. Sourced, after lib.sh. A caller may
-# set apt_dir to a folder of its own.
+# set apt_dir to a folder of its own, and apt_arch to an architecture that is not
+# the machine's.
 
 keyring=/usr/share/keyrings/debian-archive-keyring.gpg
 apt_dir=${apt_dir:-$BUILD/apt}
@@ -12,9 +13,12 @@ private_apt()
 {
 	"${apt_tool:-apt-get}" -q -oDir::Etc::SourceList="$apt_dir/sources.list" \
 		-oDir::Etc::SourceParts=/dev/null \
+		-oDir::Etc::Preferences=/dev/null -oDir::Etc::PreferencesParts=/dev/null \
+		-oAPT::Default-Release= \
 		-oDir::State="$apt_dir/state" \
 		-oDir::State::status="$apt_dir/status" \
 		-oDir::Cache="$apt_dir/cache" \
+		${apt_arch:+-oAPT::Architecture="$apt_arch" -oAPT::Architectures="$apt_arch"} \
 		-oAPT::Sandbox::User= -oAPT::Update::Error-Mode=any \
 		-oAcquire::Retries=2 -oAcquire::http::Timeout=30 "$@"
 }
@@ -41,5 +45,5 @@ read_lists()
 		fi
 	done
 	[ ! -s "$apt_dir/log" ] || grep '^[EW]:' "$apt_dir/log" | tail -n 2 >&2
-	die "cannot read Debian's suite $2 through this machine's mirrors (no network?)$3"
+	die "cannot read Debian's suite $2${apt_arch:+ for $apt_arch} through this machine's mirrors (no network?)$3"
 }

@@ -18,7 +18,7 @@ EXPECTED = HARNESS / "expected"
 OUT = BUILD / "out"
 UPSTREAM = ("iommufd", "iommufd_fail_nth")
 # A boot that takes longer hangs; the debug kernel is slow without KVM.
-SECONDS = {"plain": 600, "debug": 2600, "gcov": 1200, "step": 900}
+SECONDS = {"plain": 600, "debug": 2600, "gcov": 1200, "step": 900, "smmuv3": 600, "smmuv3-debug": 1500}
 KUNIT_PARAMETERS = ("kunit.enable=1", "kunit.autorun=1")
 
 

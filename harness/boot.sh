@@ -7,13 +7,14 @@
 # clock that counts instructions. CPUS is the number of CPUs: by default two, one
 # for bench kernels. MEMORY is 3G by default, 1200M of it large pages, which
 # another size is without. INITRD is a file to be unpacked besides the usual ones.
+# The smmuv3 kernels run on arm64, with two `edu` devices behind a nesting SMMUv3.
 # usage: boot.sh tree|base|mutants plain|debug JOB LOG SECONDS [kernel parameter...]
 #        boot.sh tree gcov|kcsan|step JOB LOG SECONDS [kernel parameter...]
+#        boot.sh tree|base smmuv3|smmuv3-debug JOB LOG SECONDS [kernel parameter...]
 #        boot.sh stock|ours bench JOB LOG SECONDS
 . "$(dirname "$0")/lib.sh"
 
-kernel=$BUILD/out/$1-$2/bzImage
-initrd=$BUILD/out/initramfs.gz
+out=$BUILD/out/$1-$2
 job=$3
 variant=$2
 log=$4
@@ -21,53 +22,82 @@ limit=$5
 shift 5
 
 limited=
-need qemu-system-x86_64 qemu-system-x86
-[ -f "$kernel" ] || die "there is no kernel ${kernel#"$BUILD/"} to boot"
+cpus=${CPUS:-2}
+console=ttyS0
+append="kunit.enable=0 $*"
+
+# What a machine takes: its emulator, whose options, and the guest's files.
+x86()
+{
+	need qemu-system-x86_64 qemu-system-x86
+	emulator=qemu-system-x86_64
+	kernel=$out/bzImage
+	initrd=$BUILD/out/initramfs.gz
+	[ -n "${MEMORY:-}" ] || append="hugepages=600 $append"
+	[ "$variant" != bench ] || COUNT=1
+	case ${COUNT:-} in
+	1) x86_counting ;;
+	*) x86_as_fast_as_it_can ;;
+	esac
+	# A socket for each CPU: without ACPI the kernel reads of CPUs in the MP
+	# table, which names one of each socket.
+	machine="$machine -machine q35 -smp $cpus,sockets=$cpus,cores=1,threads=1 -m ${MEMORY:-3G}"
+}
 
 # No 5-level paging: while the boot CPU's features are read anew, for a moment
 # there seems to be none, and KASAN reports a wild access if an interrupt comes.
 # A counted instruction is one, and not a string of moves.
-append="kunit.enable=0 $*"
-[ -n "${MEMORY:-}" ] || append="hugepages=600 $append"
-[ "$variant" != bench ] || COUNT=1
-case ${COUNT:-} in
-1)
+x86_counting()
+{
 	machine='-accel tcg,thread=single -icount shift=0,sleep=off -cpu max,-la57,-fsrm,-erms'
 	cpus=${CPUS:-1}
 	append="$append tsc=reliable"
-	;;
-*)
+}
+
+x86_as_fast_as_it_can()
+{
 	machine='-accel tcg,thread=multi -cpu max,-la57'
-	cpus=${CPUS:-2}
 	# On a busy machine no tick may come while the kernel looks for one.
 	append="$append no_timer_check"
-	# Slabs hand objects out of arrays that keep the addresses, and kmemleak
-	# takes these for references: leaks stay unseen. Slabs with checks do
-	# without.
-	case "$variant $append" in
-	*kmemleak=off*) ;;
-	debug*) append="$append slab_debug=F" ;;
-	esac
-	;;
-esac
+	without_slab_arrays
+}
 
-# A socket for each CPU: without ACPI the kernel reads of CPUs in the MP table,
-# which names one of each socket.
+arm64()
+{
+	emulator=$BUILD/arm64/qemu
+	[ -x "$emulator" ] || die "there is no QEMU for arm64 in build/arm64 (see qemu-arm64.sh)"
+	kernel=$out/Image
+	initrd=$BUILD/out/initramfs-arm64.gz
+	machine="-M virt,gic-version=3,its=on,iommu=smmuv3,acpi=on -cpu cortex-a57 -smp $cpus \
+-m ${MEMORY:-1G} -bios $BUILD/arm64/QEMU_EFI.fd -device edu -device edu"
+	console=ttyAMA0
+	without_slab_arrays
+}
+
+# Slabs hand objects out of arrays that keep the addresses, and kmemleak takes
+# these for references: leaks stay unseen. Slabs with checks do without.
+without_slab_arrays()
+{
+	case $variant:$append in
+	*:*kmemleak=off*) ;;
+	*debug:*) append="$append slab_debug=F" ;;
+	esac
+}
+
 qemu()
 {
 	# shellcheck disable=SC2086 # lists of words
-	$limited qemu-system-x86_64 $machine -machine q35 \
-		-smp "$cpus,sockets=$cpus,cores=1,threads=1" -m "${MEMORY:-3G}" \
+	$limited "$emulator" $machine \
 		-nodefaults -nographic -no-reboot -kernel "$kernel" -initrd "$initrd" \
-		-append "console=ttyS0 loglevel=1 panic=-1 oops=panic panic_console_replay \
+		-append "console=$console loglevel=1 panic=-1 oops=panic panic_console_replay \
 log_buf_len=8M eventq.job=$job $append" "$@"
 }
 
-if [ "$job" = shell ]; then
-	echo "Ctrl-A X ends the guest; the test programs are in /tests"
-	qemu -serial mon:stdio
-	exit
-fi
+case $variant in
+smmuv3*) arm64 ;;
+*) x86 ;;
+esac
+[ -f "$kernel" ] || die "there is no kernel ${kernel#"$BUILD/"} to boot"
 
 # $1: what went wrong. The console's last lines mostly say why.
 no_end()
@@ -77,15 +107,22 @@ no_end()
 	exit 124
 }
 
+more=$log.initrd
 : >"$log"
 if [ -n "${INITRD:-}" ]; then
-	cat "$INITRD" "$initrd" >"$log.initrd"
-	initrd=$log.initrd
+	cat "$INITRD" "$initrd" >"$more"
+	initrd=$more
+fi
+if [ "$job" = shell ]; then
+	echo "Ctrl-A X ends the guest; the test programs are in /tests"
+	qemu -serial mon:stdio
+	rm -f "$more"
+	exit
 fi
 ended=0
 limited="timeout --foreground -k 5 $limit"
 qemu -serial "file:$log" </dev/null >"$log.qemu" 2>&1 || ended=$?
-rm -f "$log.initrd"
+rm -f "$more"
 status=$(tr -d '\r' <"$log" | sed -n 's/^=eventq= status \([0-9]*\)$/\1/p' | tail -n 1)
 [ -z "$status" ] || exit "$status"
 case $ended in

@@ -1,21 +1,34 @@
 #!/bin/sh
 # SPDX-License-Identifier: GPL-2.0
 # Packs busybox, what guest/ holds, and the programs that were built into
-# build/out/initramfs.gz: all that a guest gets to see.
+# build/out/initramfs.gz, or for arm64 initramfs-arm64.gz: all that a guest gets to
+# see.
+# usage: initramfs.sh [arm64]
 . "$(dirname "$0")/lib.sh"
 
-need busybox busybox-static
 need cpio cpio
-image=$BUILD/out/initramfs.gz
+case ${1:-} in
+arm64)
+	busybox=$BUILD/arm64/busybox
+	image=$BUILD/out/initramfs-arm64.gz
+	built=smmuv3
+	;;
+*)
+	need busybox busybox-static
+	busybox=$(command -v busybox)
+	image=$BUILD/out/initramfs.gz
+	built='selftests sample benchmark'
+	;;
+esac
 root=$image.root
 
-! readelf -l "$(command -v busybox)" | grep -q INTERP ||
+! readelf -l "$busybox" | grep -q INTERP ||
 	die "busybox is not static (Debian package busybox-static)"
 rm -rf "$root"
 mkdir -p "$root/bin" "$root/tests"
-cp "$(command -v busybox)" "$root/bin/busybox"
+cp "$busybox" "$root/bin/busybox"
 cp "$HARNESS/guest/init" "$root/init"
-for programs in selftests sample benchmark; do
+for programs in $built; do
 	programs=$BUILD/out/$programs
 	[ ! -d "$programs" ] ||
 		find "$programs" -type f -perm -u+x -exec cp {} "$root/tests" \;
