@@ -3,13 +3,13 @@
 # how a step is done stands there, not here.
 
 # Read by the steps, and kept from the makes of the kernel (see run.sh).
-export KSRC T V SIGNOFF JOBS README MINUTES SEED STEP
+export KSRC T V TREE SIGNOFF JOBS README MINUTES SEED STEP
 export MUTANT := $(M)
 export COMMIT := $(C)
 
 RUN := @harness/run.sh
 
-.PHONY: help demo check check-series check-stock lint docs stress bench coverage mutants tree refresh series shell clean distclean
+.PHONY: help demo check check-series check-smmuv3 check-stock lint docs stress bench coverage mutants tree refresh series shell clean distclean
 .NOTPARALLEL:
 
 help:
@@ -23,6 +23,9 @@ check:
 
 check-series:
 	$(RUN) setup base tree series check-series
+
+check-smmuv3:
+	$(RUN) setup base tree check-smmuv3
 
 check-stock:
 	$(RUN) setup base tree check-stock

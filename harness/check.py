@@ -4,7 +4,8 @@
 comparison with harness/expected/ stand here; reading results is in tap.py,
 booting in boot.py, and building are the scripts beside.
 
-usage: check.py check [name] | check-stock | step [program]...
+usage: check.py check [name] | check-stock | smmuv3 [build/base] | step [program]...
+       smmuv3: those of the arm64 guest, or how they are on the stock kernel
        step: on a kernel of series.py, of the tree in build/tree: those of our
        programs, or upstream's selftests and the KUnit tests that there are
 """
@@ -15,6 +16,7 @@ import sys
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 
+import smmuv3
 import tap
 from boot import BUILD, EXPECTED, HARNESS, KUNIT_PARAMETERS, OUT, UPSTREAM
 from boot import Boot, BuildFailed, again_if_late, build, known_splat, say, script, some
@@ -176,7 +178,7 @@ def our_programs():
 
 def unit_names():
     """All units, the cheap first."""
-    names = ["harness", "lint", "docs", "kunit-um"]
+    names = ["harness", "lint", "docs", "kunit-um", *smmuv3.KERNELS]
     for v in VARIANTS:
         names += [f"{v}:{what}" for what in ("kunit", *our_programs(), *UPSTREAM)]
     return names
@@ -195,7 +197,7 @@ def chosen(name):
 def runners(names):
     """What runs each of these units."""
     result = {"harness": unit_harness, "lint": unit_lint, "docs": unit_docs,
-              "kunit-um": unit_kunit_um}
+              "kunit-um": unit_kunit_um, **smmuv3.units([n for n in names if n in smmuv3.KERNELS])}
     kernels = {v: Kernel(v, [n.split(":")[1] for n in names if n.startswith(f"{v}:")])
                for v in VARIANTS}
     for name in names:
@@ -304,6 +306,9 @@ def main():
             return check(sys.argv[2] if len(sys.argv) > 2 else None)
         if sys.argv[1] == "step":
             return step(sys.argv[2:])
+        if sys.argv[1] == "smmuv3":
+            stock = smmuv3.check_tree(sys.argv[2] if len(sys.argv) > 2 else "tree") == "base"
+            return smmuv3.compare() if stock else run_units(smmuv3.units(), set())
         return check_stock()
     except BuildFailed as problem:
         return f"error: {problem}"

@@ -89,6 +89,8 @@ check_checkpatch()
 	files A '*.c' '*.h' '*.cocci' '*.rst' '*Makefile*' >"$out/checkpatch.files"
 	(cd "$tree" && xargs -P "$JOBS" -n 4 perl scripts/checkpatch.pl --strict --terse --show-types \
 		--no-summary -f <"$out/checkpatch.files" 2>&1) | grep -vE '^(total:|$)' || :
+	(cd "$ROOT" && perl "$tree/scripts/checkpatch.pl" --no-tree --strict --terse --show-types \
+		--no-summary -f harness/smmuv3/*.[ch] 2>&1) | grep -vE '^(total:|$)' || :
 }
 
 # What the base has to say of a file is not ours, wherever it stands now.

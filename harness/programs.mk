@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: GPL-2.0
 # How each program that runs in the guest is compiled, statically. Called by
 # programs.sh with BASE and SRC (the two source trees), HEADERS and BASE_HEADERS
-# (their uapi headers), HARNESS, OUT and a goal: selftests, sample or benchmark. The same
-# programs run on our kernel and on stock's.
+# (their uapi headers), HARNESS, OUT and a goal: selftests, sample, benchmark or smmuv3.
+# The same programs run on our kernel and on stock's.
 
 UPSTREAM := iommufd iommufd_fail_nth
 OURS := $(notdir $(basename $(wildcard $(SRC)/tools/testing/selftests/iommu/iommufd_eventq*.c)))
@@ -16,6 +16,7 @@ compile = $(static) -isystem $(HEADERS)/usr/include
 selftests: $(UPSTREAM:%=$(OUT)/%) $(OURS:%=$(OUT)/%) $(OURS_32:%=$(OUT)/%_32)
 sample: $(OUT)/iommufd_eventq_vmm $(OUT)/sample_parts
 benchmark: $(OUT)/iommufd_eventq_bench
+smmuv3: $(OUT)/smmuv3
 
 # Upstream's come from the base, unchanged, and know the base's uapi only: as do
 # all programs there are.
@@ -44,8 +45,13 @@ $(OUT)/iommufd_eventq_vmm $(OUT)/sample_parts:
 $(OUT)/iommufd_eventq_bench: $(HARNESS)/../bench/iommufd_eventq_bench.c
 	$(compile) -Wextra -Wno-sign-compare -Werror -I $(SRC)/tools/testing/selftests/iommu -o $@ $^ -lpthread
 
+# What runs on arm64, with that architecture's HEADERS
+$(OUT)/smmuv3: $(HARNESS)/smmuv3/smmuv3.c $(wildcard $(HARNESS)/smmuv3/*.h)
+	aarch64-linux-gnu-$(compile) -ffile-prefix-map=$(dir $(HARNESS))= -Wextra -Wno-sign-compare -Wno-unused-parameter -Werror \
+		-I $(SRC)/tools/testing/selftests -I $(SRC)/tools/testing/selftests/iommu -o $@ $< -lpthread
+
 # The names of our selftests, for the harness to run.
 list:
 	@echo $(OURS) $(OURS_32:%=%_32)
 
-.PHONY: selftests sample benchmark list
+.PHONY: selftests sample benchmark smmuv3 list

@@ -39,6 +39,7 @@ run_step()
 	refresh) python3 "$HARNESS/refresh.py" ${STEP:+"$STEP"} ;;
 	mutants) python3 "$HARNESS/mutants.py" ${MUTANT:+"$MUTANT"} ;;
 	check-series) python3 "$HARNESS/series.py" ${COMMIT:+"$COMMIT"} ;;
+	check-smmuv3) python3 "$HARNESS/check.py" smmuv3 ${TREE:+"$TREE"} ;;
 	check | check-stock) python3 "$HARNESS/check.py" "$1" ${T:+"$T"} ;;
 	*) "$HARNESS/$1.sh" ;;
 	esac

@@ -97,7 +97,8 @@ SPLAT = re.compile(
     r"possible recursive locking|possible circular|lock held when returning to user space|"
     r"suspicious RCU usage|sleeping function called|bad unlock balance|non-static key|"
     r"refcount_t:|list_(?:add|del) corruption|INFO: task .* blocked|\brcu:.*stall|"
-    r"kmemleak: .*(?:disabled|exhausted)|unable to handle|double fault|stack guard page")
+    r"kmemleak: .*(?:disabled|exhausted)|unable to handle|double fault|stack guard page|"
+    r"EVTQ overflow detected|CMD_SYNC timeout|unexpected global error")
 
 
 def splats(lines):

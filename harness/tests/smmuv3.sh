@@ -1,0 +1,59 @@
+# shellcheck shell=sh
+# SPDX-License-Identifier: GPL-2.0
+# Tests of smmuv3.py: which tree is meant, how stock and ours are compared, and what
+# becomes of the units when nothing can be built.
+# shellcheck disable=SC2317 # the tests are called by their names
+
+test_tree_that_is_none()
+{
+	mkdir -p "$EVENTQ_BUILD/tree/tools/testing/selftests/iommu"
+	fails_with 'TREE=build/other: there is build/tree' \
+		env PYTHONPATH="$HARNESS" python3 -B "$HARNESS/check.py" smmuv3 build/other
+}
+
+# $1: what the case was on stock, $2: on ours
+smmuv3_compares()
+{
+	env PYTHONPATH="$HARNESS" python3 -B - "$@" <<-'EOF'
+		import sys
+		import smmuv3
+		from tap import Case
+		smmuv3.cases_of = lambda tree: {
+		    "same": Case("same", "pass", ""),
+		    "x.read": Case("x.read", sys.argv[1 if tree == "base" else 2], "why\nelse")}
+		sys.exit(smmuv3.compare())
+	EOF
+}
+
+test_smmuv3_cases_that_differ()
+{
+	smmuv3_compares fail pass >out.txt
+	grep -q '2 cases on ours, 2 on the stock kernel; 1 differ' out.txt
+	grep -q '^  x.read: stock: fail (why), ours: pass$' out.txt
+	smmuv3_compares pass pass >out.txt
+	grep -q ' 0 differ' out.txt
+	if smmuv3_compares fail fail >out.txt; then return 1; fi
+}
+
+test_smmuv3_that_cannot_be_built()
+{
+	mkdir steps
+	fake_step smmuv3.sh <<-'EOF'
+		echo tried >>tried.txt
+		echo "error: no compiler" >&2
+		exit 1
+	EOF
+	env PYTHONPATH="$HARNESS" python3 -B - >out.txt 2>err.txt <<-'EOF'
+		import pathlib
+		import boot
+		boot.HARNESS = pathlib.Path("steps").resolve()
+		import smmuv3
+		for unit in smmuv3.units().values():
+		    try:
+		        unit()
+		    except boot.BuildFailed as problem:
+		        print(problem)
+	EOF
+	[ "$(grep -c 'no compiler' out.txt)" = 2 ]
+	[ "$(grep -c . tried.txt)" = 1 ]
+}
