@@ -2,12 +2,11 @@
 # SPDX-License-Identifier: GPL-2.0
 """Proves the tests: puts each defect of mutants/ into the code, builds the iommufd
 module with it, boots it, and demands that the test that the defect names fails.
-How the lists are written stands in mutants/README.
+What a mutant is stands in mutant.py.
 
 usage: mutants.py [NAME]: all, those of one defect (B4), of one list (iopf), or one
        mutants.py --fit: says which of them build/tree has no place for
 """
-import fnmatch
 import os
 import re
 import shutil
@@ -15,20 +14,18 @@ import signal
 import subprocess
 import sys
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from pathlib import Path
 
 # The budgets of make bench
 sys.path.append(str(Path(__file__).resolve().parent.parent / "bench"))
 import bench  # noqa: E402
 import tap
-from boot import BUILD, HARNESS, KUNIT_PARAMETERS, OUT, Boot, BuildFailed, build, is_late, \
-    known_splat, say, script
+from boot import BUILD, KUNIT_PARAMETERS, OUT, Boot, BuildFailed, build, is_late, known_splat, say, \
+    script
+from mutant import Wrong, change, chosen, fit, read_lists, restore
 
-LISTS = Path(os.environ.get("EVENTQ_MUTANTS") or HARNESS.parent / "mutants")
-SOURCE = BUILD / "mutants"
 WORK = OUT / "mutants"
-SIGNS = ("case", "timeout", "splat", "leak", "hang")
 # The test is a row of bench/budgets.list, which that section of its program prints.
 BENCH = ("iommufd_eventq_bench", "life")
 # What a boot takes at most, if only one of its mutants has to run into the guest's
@@ -38,152 +35,6 @@ SECONDS = {"plain": 200, "debug": 400}
 HANG_SECONDS = 60
 # So many share a boot, until one of them breaks the kernel.
 BATCH = 8
-
-
-class Wrong(Exception):
-    """A list, or what it refers to, is not as it should be."""
-
-
-@dataclass
-class Mutant:
-    name: str
-    where: str
-    why: str = ""
-    test: tuple = ()
-    kernel: str = "plain"
-    sign: str = "case"
-    alone: str = ""
-    times: int = 1
-    hunks: list = field(default_factory=list)   # (file, [lines])
-
-    def defect(self):
-        return self.name.split("-")[0] if self.name[0].isupper() else ""
-
-    def counts(self):
-        """Is it one that only the number of instructions shows?"""
-        return self.test[0] == "bench"
-
-    def shares(self):
-        """Can others run in its boot? Leaks show at its end only, and who
-        damages memory lets others fail."""
-        return self.sign == "case" and not self.alone and not self.counts()
-
-    def check(self):
-        if not (self.why and len(self.test) == 2 and self.hunks):
-            raise Wrong(f"{self.where}: {self.name} lacks its why, test or file")
-        if self.kernel not in SECONDS or self.sign not in SIGNS:
-            raise Wrong(f"{self.where}: {self.name}: no such kernel or sign")
-        if self.sign == "leak":
-            self.kernel = "debug"
-
-
-# ---- the lists
-
-def parse(path):
-    mutants = []
-    for number, line in enumerate(path.read_text().splitlines(), 1):
-        where = f"{path.name}:{number}"
-        if mutants and mutants[-1].hunks and line[:1] in "-+ " and line:
-            mutants[-1].hunks[-1][1].append(line)
-        elif line and not line.startswith("#"):
-            parse_field(mutants, where, *line.partition(" ")[::2])
-    for mutant in mutants:
-        mutant.check()
-    return mutants
-
-
-def parse_field(mutants, where, key, value):
-    value = value.strip()
-    if key == "mutant":
-        mutants.append(Mutant(value, where))
-    elif not mutants:
-        raise Wrong(f"{where}: {key} before the first mutant")
-    elif key == "file":
-        mutants[-1].hunks.append((value, []))
-    elif key == "@@" and mutants[-1].hunks:
-        mutants[-1].hunks.append((mutants[-1].hunks[-1][0], []))
-    elif key == "test":
-        mutants[-1].test = tuple(value.split())
-    elif key == "times":
-        mutants[-1].times = int(value)
-    elif key in ("why", "kernel", "sign", "alone"):
-        setattr(mutants[-1], key, value)
-    else:
-        raise Wrong(f"{where}: what is {key}?")
-
-
-def read_lists():
-    mutants = [m for path in sorted(LISTS.glob("*.mutants")) for m in parse(path)]
-    names = [m.name for m in mutants]
-    for name in names:
-        if names.count(name) > 1:
-            raise Wrong(f"there are two mutants {name}")
-    check_defects({m.name: m for m in mutants})
-    return mutants
-
-
-def check_defects(mutants):
-    """Each line of the table of defects names a mutant, and that mutant's test."""
-    table = LISTS / "defects.list"
-    for line in table.read_text().splitlines() if table.exists() else []:
-        words = line.partition("#")[0].split()
-        # Not all of them can be told by a case of a test.
-        if not words or words[-1] == "-":
-            continue
-        defect, program, case, name = words
-        if name not in mutants or mutants[name].defect() != defect:
-            raise Wrong(f"defects.list: {defect} has no mutant {name}")
-        if mutants[name].test != (program, case):
-            raise Wrong(f"defects.list: {name} is not proven by {program} {case}")
-
-
-def chosen(mutants, name):
-    picked = [m for m in mutants if not name or name == m.defect() or fnmatch.fnmatch(m.name, name)
-              or m.where.startswith(name + ".mutants:")]
-    if not picked:
-        raise Wrong(f"there is no mutant {name}")
-    return picked
-
-
-# ---- the sources
-
-def texts(mutant, source):
-    """Its files, by their path, as they are and as the mutant has them."""
-    before, after = {}, {}
-    for file, lines in mutant.hunks:
-        path = source / file
-        if not path.is_file():
-            raise Wrong(f"{mutant.where}: {mutant.name}: there is no {file}")
-        text = after.get(path) or path.read_text()
-        before.setdefault(path, text)
-        old, new = ("".join(line[1:] + "\n" for line in lines if line[0] != skip)
-                    for skip in "+-")
-        if not old or text.count(old) != 1:
-            raise Wrong(f"{mutant.where}: {mutant.name}: its lines are in {file} "
-                        f"{text.count(old) if old else 0} times")
-        after[path] = text.replace(old, new)
-    return before, after
-
-
-def change(mutant):
-    """Puts the mutant into the sources; returns what to put back."""
-    before, after = texts(mutant, SOURCE)
-    restore(after)
-    return before
-
-
-def restore(before):
-    for path, text in before.items():
-        path.write_text(text)
-
-
-def fit(mutants, source):
-    """Prints those that the code has outgrown."""
-    for mutant in mutants:
-        try:
-            texts(mutant, source)
-        except Wrong as problem:
-            print(f"mutants/{problem}")
 
 
 # ---- builds and boots
@@ -448,13 +299,12 @@ def second_turn(one):
     return [f"{one.name} ({by}): {one.what()}"]
 
 
-def run(name):
-    mutants = chosen(read_lists(), name)
+def run_modules(mutants):
+    """Those in the module. Returns what was not caught."""
     kernels = sorted({m.kernel for m in mutants})
     prepare(kernels)
     # One file after the other, as each has to be compiled again when it is left.
     mutants.sort(key=lambda m: (m.kernel, m.hunks[0][0]))
-    say(f"{len(mutants)} mutants")
     with ThreadPoolExecutor(os.cpu_count() or 1) as pool:
         controls = [Control(kernel, [m for m in mutants if m.kernel == kernel], pool)
                     for kernel in kernels]
@@ -465,6 +315,13 @@ def run(name):
     survivors += [text for one in missed for text in second_turn(one)]
     if missed:
         print(f"{len(missed)} had a second turn: " + ", ".join(one.name for one in missed))
+    return survivors
+
+
+def run(name):
+    mutants = chosen(read_lists(), name)
+    say(f"{len(mutants)} mutants")
+    survivors = run_modules(mutants)
     if survivors:
         print("not caught:\n  " + "\n  ".join(survivors))
     print(f"{len(mutants) - len(survivors)} passed, {len(survivors)} failed")
