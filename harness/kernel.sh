@@ -6,7 +6,7 @@
 # usage: kernel.sh tree|base plain|debug|smmuv3|smmuv3-debug
 #        kernel.sh tree gcov|kcsan|step
 #        kernel.sh stock|ours bench
-#        kernel.sh mutants plain|debug
+#        kernel.sh mutants plain|debug|smmuv3
 . "$(dirname "$0")/lib.sh"
 
 src=$BUILD/$1
@@ -23,7 +23,7 @@ image=$out/$goals
 # The two kernels of the benchmark differ in a few files: see bench-source.sh.
 case $1-$2 in
 tree-plain | tree-debug | tree-gcov | tree-kcsan | tree-step | base-plain | base-debug | mutants-plain | mutants-debug) ;;
-tree-smmuv3 | tree-smmuv3-debug | base-smmuv3 | base-smmuv3-debug) need aarch64-linux-gnu-gcc gcc-aarch64-linux-gnu ;;
+tree-smmuv3 | tree-smmuv3-debug | base-smmuv3 | base-smmuv3-debug | mutants-smmuv3) need aarch64-linux-gnu-gcc gcc-aarch64-linux-gnu ;;
 stock-bench | ours-bench)
 	src=$BUILD/bench
 	out=$BUILD/out/bench
@@ -55,8 +55,10 @@ fragments()
 profiled=
 [ "$2" != gcov ] || profiled='GCOV_PROFILE_eventq.o=y GCOV_PROFILE_eventq_iopf.o=y GCOV_PROFILE_eventq_viommu.o=y'
 
-# What mutants change is in a module, which module.mk goes on with.
-[ "$1" != mutants ] || goals='bzImage modules'
+# What mutants change is in a module, which module.mk goes on with; not on arm64.
+case $1-$2 in
+mutants-plain | mutants-debug) goals='bzImage modules' ;;
+esac
 
 configure()
 {

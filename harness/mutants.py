@@ -2,7 +2,8 @@
 # SPDX-License-Identifier: GPL-2.0
 """Proves the tests: puts each defect of mutants/ into the code, builds the iommufd
 module with it, boots it, and demands that the test that the defect names fails.
-What a mutant is stands in mutant.py.
+What a mutant is stands in mutant.py; those of the arm64 guest have a kernel of their
+own each, see mutants_smmuv3.py.
 
 usage: mutants.py [NAME]: all, those of one defect (B4), of one list (iopf), or one
        mutants.py --fit: says which of them build/tree has no place for
@@ -20,6 +21,7 @@ from pathlib import Path
 # The budgets of make bench
 sys.path.append(str(Path(__file__).resolve().parent.parent / "bench"))
 import bench  # noqa: E402
+import mutants_smmuv3
 import tap
 from boot import BUILD, KUNIT_PARAMETERS, OUT, Boot, BuildFailed, build, is_late, known_splat, say, \
     script
@@ -321,7 +323,10 @@ def run_modules(mutants):
 def run(name):
     mutants = chosen(read_lists(), name)
     say(f"{len(mutants)} mutants")
-    survivors = run_modules(mutants)
+    arm64 = [m for m in mutants if m.kernel == "smmuv3"]
+    others = [m for m in mutants if m.kernel != "smmuv3"]
+    survivors = run_modules(others) if others else []
+    survivors += mutants_smmuv3.run(arm64) if arm64 else []
     if survivors:
         print("not caught:\n  " + "\n  ".join(survivors))
     print(f"{len(mutants) - len(survivors)} passed, {len(survivors)} failed")

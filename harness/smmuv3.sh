@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: GPL-2.0
 # Builds all that the arm64 guest with an SMMUv3 takes: QEMU, kernels, what runs in
 # them, and build/out/smmuv3-iort.cpio, which such a guest is booted with.
-# usage: smmuv3.sh tree|base smmuv3|smmuv3-debug...
+# usage: smmuv3.sh tree|base|mutants smmuv3|smmuv3-debug...
 . "$(dirname "$0")/lib.sh"
 
 tree=$1

@@ -1,8 +1,8 @@
 # shellcheck shell=sh
 # SPDX-License-Identifier: GPL-2.0
 # Tests of mutants.py: what it reads, what it builds, what it makes of a guest that
-# fails, complains, hangs or dies, and that the sources stay as they were. Tests of
-# worktree.sh and module.sh, which it builds with.
+# fails, complains, hangs or dies, and that the sources stay as they were; the same of
+# mutants_smmuv3.py. Tests of worktree.sh and module.sh, which mutants.py builds with.
 # shellcheck disable=SC2317,SC2119,SC2120 # the tests, and what they give to works, are called by their names
 
 # Sources of four lines and two mutants of them: `broken`, which its test fails
@@ -199,6 +199,59 @@ test_mutants_of_a_test_that_fails_by_itself()
 	sources_are_as_before
 }
 
+# Two mutants of the arm64 guest: the kernel is the source itself.
+fake_arm64_mutants()
+{
+	fake_mutants
+	rm lists/*
+	sed -i 's/line 4/line 4 '"${1:-}"'/' "$EVENTQ_BUILD/mutants/a.c"
+	cp "$EVENTQ_BUILD/mutants/a.c" before.c
+	for name in broken unseen; do
+		mutant "$name" FAIL "kernel smmuv3${nl}test   smmuv3 smmuv3.read.$name"
+	done
+	sed -i 's/FAIL/harmless/' lists/unseen.mutants
+	fake_step smmuv3.sh </dev/null
+	fake_step image.sh <<-'EOF'
+		cp "$EVENTQ_BUILD/mutants/a.c" "$1"
+	EOF
+	fake_step boot.sh <<-'EOF'
+		verdict=ok
+		! grep -q FAIL "$EVENTQ_BUILD/out/$1-$2/Image" || verdict='not ok'
+		{
+			printf '=eventq= cpus 2\n=eventq= output test-smmuv3\n'
+			echo "1..$(echo "$3" | grep -o 'broken\|unseen' | grep -c .)"
+			for name in broken unseen; do
+				case $3 in *$name*) echo "$verdict 1 smmuv3.read.$name" ;; esac
+			done
+			printf '=eventq= ended test-smmuv3 0\n=eventq= dmesg\n=eventq= status 0\n'
+		} >"$4"
+	EOF
+}
+
+test_mutants_of_the_arm64_guest()
+{
+	fake_arm64_mutants
+	if mutants >out.txt; then return 1; fi
+	grep -q 'caught broken by smmuv3 smmuv3.read.broken' out.txt
+	grep -q 'NOT CAUGHT unseen by' out.txt
+	grep -qx '1 passed, 1 failed' out.txt
+	sources_are_as_before
+	[ -z "$(find "$EVENTQ_BUILD/out" -name Image)" ]
+}
+
+test_arm64_guest_that_fails_by_itself()
+{
+	fake_arm64_mutants FAIL
+	fails_with 'without a mutant: smmuv3.read.broken (fail), smmuv3.read.unseen (fail)' mutants
+	sources_are_as_before
+	fake_arm64_mutants
+	fake_step boot.sh <<-'EOF'
+		echo nothing >"$4"
+		exit 1
+	EOF
+	fails_with 'without a mutant: ' mutants
+}
+
 test_lists_of_mutants_that_are_wrong()
 {
 	fake_mutants
@@ -209,6 +262,8 @@ test_lists_of_mutants_that_are_wrong()
 	mutant unseen harmless
 	sed -i '/^why/d' lists/unseen.mutants
 	fails_with 'unseen lacks its why, test or file' mutants
+	mutant unseen harmless "kernel smmuv3${nl}sign splat"
+	fails_with 'unseen: on arm64 a case fails, at once' mutants
 	mutant unseen harmless
 	cp lists/unseen.mutants lists/again.mutants
 	fails_with 'there are two mutants unseen' mutants

@@ -1,0 +1,82 @@
+# SPDX-License-Identifier: GPL-2.0
+"""Proves the tests of the arm64 guest: a kernel for each mutant, as the driver that
+they break is built in, and a boot of it in which the case that it names must fail.
+Without a mutant, all these cases pass in one boot."""
+import os
+import shutil
+import subprocess
+from concurrent.futures import ThreadPoolExecutor
+
+from boot import OUT, Boot, build, say, script
+from mutant import Wrong, change, restore
+from smmuv3 import IORT, PROGRAM
+
+SECONDS = 240
+
+
+def case(mutant):
+    """As the program names it: both ways to read are tried."""
+    return mutant.test[1].split(".")[2]
+
+
+def folder(name):
+    """Of a kernel, for boot.sh"""
+    return OUT / f"mutants-smmuv3-{name}"
+
+
+def kernel(name):
+    """Builds it from the sources as they are now."""
+    folder(name).mkdir(parents=True, exist_ok=True)
+    done = script("image.sh", str(folder(name) / "Image"), stderr=subprocess.PIPE, text=True,
+                  errors="replace")
+    if done.returncode:
+        raise Wrong(f"{name} does not build: {done.stderr.strip().splitlines()[0]}")
+
+
+def boot(name, mutants):
+    """What came of the cases that these mutants name, by the cases' names."""
+    chosen = [word for c in dict.fromkeys(map(case, mutants)) for word in ("-t", c)]
+    done = Boot("mutants", f"smmuv3-{name}", f"mutants-{name}", [",".join([PROGRAM, *chosen])],
+                seconds=SECONDS, **IORT)
+    shutil.rmtree(folder(name))
+    return {c.name: c.verdict for c in done.cases(PROGRAM) + done.whole()}
+
+
+def with_mutant(mutant):
+    before = change(mutant)
+    try:
+        kernel(mutant.name)
+    finally:
+        restore(before)
+
+
+def report(mutant, verdict):
+    """Nothing, or who was not caught"""
+    if verdict == "fail":
+        say(f"caught {mutant.name} by {' '.join(mutant.test)}")
+        return []
+    say(f"NOT CAUGHT {mutant.name} by {' '.join(mutant.test)}")
+    return [f"{mutant.name} ({' '.join(mutant.test)}): the case: {verdict or 'did not end'}"]
+
+
+def run(mutants):
+    """Boots one while the next is built. Returns what was not caught."""
+    build("smmuv3.sh", "mutants", "smmuv3")
+    survivors, running = [], []
+    with ThreadPoolExecutor(os.cpu_count() or 1) as pool:
+        kernel("control")
+        control = pool.submit(boot, "control", mutants)
+        for mutant in sorted(mutants, key=lambda m: m.hunks[0][0]):
+            try:
+                with_mutant(mutant)
+            except Wrong as problem:
+                survivors.append(str(problem))
+                say(f"NOT CAUGHT {problem}")
+                continue
+            running.append((mutant, pool.submit(boot, mutant.name, [mutant])))
+        for mutant, booted in running:
+            survivors += report(mutant, booted.result().get(mutant.test[1]))
+        bad = [f"{name} ({verdict})" for name, verdict in control.result().items() if verdict != "pass"]
+    if bad:
+        raise Wrong("without a mutant: " + ", ".join(bad))
+    return survivors
