@@ -1087,40 +1087,58 @@ static bool fail_each(struct injector *in, unsigned int parts, bool give_up,
 	return run_scenario(in, parts, 0, false, &came);
 }
 
-static void check_must_fail(struct __test_metadata *_metadata,
-			    const FIXTURE_VARIANT(scenario) *variant)
+/* The number in its list of a call that had to fail and did not; or -1. */
+static int find_spared(const FIXTURE_VARIANT(scenario) *variant)
 {
 	int i;
 
 	for (i = 0; i < ARRAY_SIZE(variant->must_fail); i++)
-		if (variant->must_fail[i])
-			EXPECT_TRUE(did_fail(variant->must_fail[i]))
-				TH_LOG("must_fail %d never failed", i);
-	EXPECT_EQ(!!(variant->parts & FAULTS), !!nr_refused);
+		if (variant->must_fail[i] && !did_fail(variant->must_fail[i]))
+			return i;
+	return -1;
+}
+
+#define ROUNDS 3
+
+/*
+ * Some calls have a single allocation to fail. If the kernel's own took its turn,
+ * it has another one.
+ */
+static bool fail_all(struct injector *in,
+		     const FIXTURE_VARIANT(scenario) *variant, bool give_up)
+{
+	int round, nth;
+
+	for (round = 0; round < ROUNDS; round++) {
+		if (!fail_each(in, variant->parts, give_up, &nth))
+			return false;
+		report(nth);
+		if (find_spared(variant) < 0)
+			break;
+	}
+	return true;
 }
 
 /* The call that failed is made again, and all goes on as if nothing had been. */
 TEST_F_TIMEOUT(scenario, goes_on, 400)
 {
 	bool came;
-	int nth;
 
 	ASSERT_TRUE(run_scenario(&self->in, variant->parts, 0, false, &came));
-	EXPECT_TRUE(fail_each(&self->in, variant->parts, false, &nth));
-	report(nth);
-	check_must_fail(_metadata, variant);
+	EXPECT_TRUE(fail_all(&self->in, variant, false));
+	EXPECT_EQ(-1, find_spared(variant));
+	EXPECT_EQ(!!(variant->parts & FAULTS), !!nr_refused);
 }
 
 /* The program ends there, and another one finds all as it should be. */
 TEST_F_TIMEOUT(scenario, gives_up, 400)
 {
 	bool came;
-	int nth;
 
 	ASSERT_TRUE(run_scenario(&self->in, variant->parts, 0, false, &came));
-	EXPECT_TRUE(fail_each(&self->in, variant->parts, true, &nth));
-	report(nth);
-	check_must_fail(_metadata, variant);
+	EXPECT_TRUE(fail_all(&self->in, variant, true));
+	EXPECT_EQ(-1, find_spared(variant));
+	EXPECT_EQ(!!(variant->parts & FAULTS), !!nr_refused);
 }
 
 /*
