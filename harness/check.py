@@ -19,7 +19,7 @@ from functools import partial
 import smmuv3
 import tap
 from boot import BUILD, EXPECTED, HARNESS, KUNIT_PARAMETERS, OUT, UPSTREAM
-from boot import Boot, BuildFailed, again_if_late, build, known_splat, say, script, some
+from boot import Boot, BuildFailed, again_if_late, all_quiet, build, known_splat, say, script, some
 from tap import Case
 
 VARIANTS = ("plain", "debug")
@@ -155,8 +155,9 @@ class Kernel:
         if not wanted:
             return [Case("(list)", "fail",
                          f"harness/expected/{name} is missing: make check-stock")]
-        boot = again_if_late(self.boot(program), "tree", self.variant, program)
-        return boot.whole() + compare(boot.cases(program), wanted) + boot.quiet()
+        first = self.boot(program)
+        boot = again_if_late(first, "tree", self.variant, program)
+        return boot.whole() + compare(boot.cases(program), wanted) + all_quiet(first, boot)
 
     def unit_ours(self, program):
         boot, cases = self.boot("ours"), []

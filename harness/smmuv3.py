@@ -7,7 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 
 import tap
-from boot import OUT, Boot, BuildFailed, again_if_late, build, say
+from boot import OUT, Boot, BuildFailed, again_if_late, all_quiet, build, say
 from tap import Case
 
 PROGRAM = "test-smmuv3"
@@ -43,8 +43,9 @@ class Guests:
             self.start()
         if self.problem:
             raise self.problem
-        done = again_if_late(self.running[kernel].result(), "tree", kernel, PROGRAM, **IORT)
-        return done.whole() + done.quiet() + tap.all_run(done.cases(PROGRAM))
+        first = self.running[kernel].result()
+        done = again_if_late(first, "tree", kernel, PROGRAM, **IORT)
+        return done.whole() + all_quiet(first, done) + tap.all_run(done.cases(PROGRAM))
 
 
 def units(kernels=KERNELS):

@@ -216,9 +216,10 @@ print(len(tap.splats(sys.stdin.read().splitlines())))' <<-'EOF'
 		[    3.0] FAULT_INJECTION: forcing a failure.
 		[    4.0] BUG: KASAN: slab-use-after-free in x
 		[    5.0] WARNING: possible recursive locking detected
+		[    6.0] arm-smmu-v3 arm-smmu-v3.0.auto: EVTQ overflow detected -- events lost
 		unreferenced object 0xffff8880 (size 64):
 		  comm "x", pid 1
 	EOF
 	)
-	[ "$found" = 3 ]
+	[ "$found" = 4 ]
 }
