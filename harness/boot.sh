@@ -11,6 +11,7 @@
 # usage: boot.sh tree|base|mutants plain|debug JOB LOG SECONDS [kernel parameter...]
 #        boot.sh tree gcov|kcsan|step JOB LOG SECONDS [kernel parameter...]
 #        boot.sh tree|base smmuv3|smmuv3-debug JOB LOG SECONDS [kernel parameter...]
+#        boot.sh mutants smmuv3|smmuv3-MUTANT JOB LOG SECONDS [kernel parameter...]
 #        boot.sh stock|ours bench JOB LOG SECONDS
 . "$(dirname "$0")/lib.sh"
 

@@ -25,7 +25,7 @@ import mutants_smmuv3
 import tap
 from boot import BUILD, KUNIT_PARAMETERS, OUT, Boot, BuildFailed, build, is_late, known_splat, say, \
     script
-from mutant import Wrong, change, chosen, fit, read_lists, restore
+from mutant import Wrong, change, chosen, first_error, fit, read_lists, restore
 
 WORK = OUT / "mutants"
 # The test is a row of bench/budgets.list, which that section of its program prints.
@@ -49,11 +49,6 @@ def module(kernel, name):
     if done.returncode:
         raise Wrong(f"{name} does not build: {first_error(done.stderr)}")
     return file
-
-
-def first_error(text):
-    lines = [line for line in text.splitlines() if "error" in line.lower()]
-    return (lines or text.splitlines() or ["no reason given"])[0].strip()
 
 
 def pack(image, wanted):

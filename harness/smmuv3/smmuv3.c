@@ -592,7 +592,7 @@ static bool reader_goes_on(struct _test_data_smmuv3 *self)
 /*
  * The host's driver has one thread for the events of all: while the reader of one
  * vIOMMU stalls and its device makes thousands of faults, the other one gets its
- * own, each at once.
+ * own.
  */
 TEST_F_TIMEOUT(smmuv3, burst_while_reader_stalls, 240)
 {

@@ -212,6 +212,7 @@ fake_arm64_mutants()
 	sed -i 's/FAIL/harmless/' lists/unseen.mutants
 	fake_step smmuv3.sh </dev/null
 	fake_step image.sh <<-'EOF'
+		! grep -n '#error' "$EVENTQ_BUILD/mutants/a.c" >&2 || exit 1
 		cp "$EVENTQ_BUILD/mutants/a.c" "$1"
 	EOF
 	fake_step boot.sh <<-'EOF'
@@ -221,9 +222,13 @@ fake_arm64_mutants()
 			printf '=eventq= cpus 2\n=eventq= output test-smmuv3\n'
 			echo "1..$(echo "$3" | grep -o 'broken\|unseen' | grep -c .)"
 			for name in broken unseen; do
+				! grep -q "LATE $name" "$EVENTQ_BUILD/out/$1-$2/Image" ||
+					echo "# $name: Test terminated by timeout"
 				case $3 in *$name*) echo "$verdict 1 smmuv3.read.$name" ;; esac
 			done
-			printf '=eventq= ended test-smmuv3 0\n=eventq= dmesg\n=eventq= status 0\n'
+			printf '=eventq= ended test-smmuv3 0\n=eventq= dmesg\n'
+			grep -o 'BUG: .*' "$EVENTQ_BUILD/out/$1-$2/Image" || :
+			echo '=eventq= status 0'
 		} >"$4"
 	EOF
 }
@@ -239,11 +244,24 @@ test_mutants_of_the_arm64_guest()
 	[ -z "$(find "$EVENTQ_BUILD/out" -name Image)" ]
 }
 
+test_mutants_that_only_make_the_arm64_guest_slow()
+{
+	fake_arm64_mutants
+	sed -i 's/^+line 2.*/+line 2 FAIL LATE broken/' lists/broken.mutants
+	sed -i 's/harmless/#error/' lists/unseen.mutants
+	if mutants >out.txt; then return 1; fi
+	grep -q 'broken (smmuv3 smmuv3.read.broken): the case: timeout' out.txt
+	grep -q 'NOT CAUGHT unseen does not build: .*#error' out.txt
+	[ -z "$(find "$EVENTQ_BUILD/out" -name 'mutants-smmuv3-*' -type d)" ]
+}
+
 test_arm64_guest_that_fails_by_itself()
 {
 	fake_arm64_mutants FAIL
 	fails_with 'without a mutant: smmuv3.read.broken (fail), smmuv3.read.unseen (fail)' mutants
 	sources_are_as_before
+	fake_arm64_mutants 'BUG: a splat'
+	fails_with 'without a mutant: (kernel log 1) (fail)' mutants
 	fake_arm64_mutants
 	fake_step boot.sh <<-'EOF'
 		echo nothing >"$4"
@@ -263,7 +281,9 @@ test_lists_of_mutants_that_are_wrong()
 	sed -i '/^why/d' lists/unseen.mutants
 	fails_with 'unseen lacks its why, test or file' mutants
 	mutant unseen harmless "kernel smmuv3${nl}sign splat"
-	fails_with 'unseen: on arm64 a case fails, at once' mutants
+	fails_with 'unseen: on arm64 a case smmuv3.x.y fails, at once' mutants
+	mutant unseen harmless 'kernel smmuv3'
+	fails_with 'unseen: on arm64 a case' mutants
 	mutant unseen harmless
 	cp lists/unseen.mutants lists/again.mutants
 	fails_with 'there are two mutants unseen' mutants
