@@ -17,7 +17,8 @@
 #include "eventq.h"
 #include "iommufd_private.h"
 
-#include <trace/events/iommufd.h>
+#define CREATE_TRACE_POINTS
+#include "trace.h"
 
 /*
  * Become the one reader, when that did not work out at once. A caller that may

@@ -25,8 +25,7 @@
 
 #include "eventq.h"
 #include "iommufd_private.h"
-
-#include <trace/events/iommufd.h>
+#include "trace.h"
 
 #define IOPF_RECORD_SIZE sizeof(struct iommu_hwpt_pgfault)
 

@@ -27,8 +27,7 @@
 #include "eventq.h"
 #include "iommufd_private.h"
 #include "iommufd_test.h"
-
-#include <trace/events/iommufd.h>
+#include "trace.h"
 
 /* More than the event queue of any hardware there is holds (SMMUv3: 2^19) */
 #define VIOMMU_EVENTQ_MAX_DEPTH (512 * 1024)

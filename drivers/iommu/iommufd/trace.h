@@ -7,8 +7,6 @@
  * Object IDs count from 1 in each iommufd context, so an event also has in
  * "owner" the process that allocated the queue. Reports come from wherever the
  * hardware is served; so what stands in front of the event says nothing of it.
- *
- * eventq_trace.c, which makes them, needs drivers/iommu/iommufd/eventq.h before.
  */
 #undef TRACE_SYSTEM
 #define TRACE_SYSTEM iommufd
@@ -20,7 +18,7 @@
 #include <linux/tracepoint.h>
 #include <uapi/linux/iommufd.h>
 
-struct iommufd_eventq;
+#include "eventq.h"
 
 TRACE_DEFINE_ENUM(IOMMUFD_PAGE_RESP_SUCCESS);
 TRACE_DEFINE_ENUM(IOMMUFD_PAGE_RESP_INVALID);
@@ -288,4 +286,8 @@ TRACE_EVENT(eventq_viommu_lost,
 #endif /* _TRACE_IOMMUFD_H */
 
 /* This part must be outside of the guard */
+#undef TRACE_INCLUDE_PATH
+#define TRACE_INCLUDE_PATH ../../drivers/iommu/iommufd
+#undef TRACE_INCLUDE_FILE
+#define TRACE_INCLUDE_FILE trace
 #include <trace/define_trace.h>
