@@ -25,7 +25,7 @@ from tap import Case
 VARIANTS = ("plain", "debug")
 # Its verdicts on the stock kernel say what we repair; on ours all is to pass.
 CONSUMERS = "iommufd_eventq_consumers"
-SAMPLE_TEST = "test-sample"
+SAMPLE_TESTS = ["test-demo", "test-sample"]
 # Programs that the guest has a script for, which runs them as they need it.
 SCRIPTS = {"iommufd_eventq_fail_nth": "test-fail-nth"}
 
@@ -171,10 +171,10 @@ class Kernel:
 
 
 def our_programs():
-    """The selftests, and the tests of the sample."""
+    """The selftests, and the tests of the demo and of the sample."""
     listed = subprocess.run(["make", "-s", "-f", str(HARNESS / "programs.mk"), "list",
                              f"SRC={BUILD}/tree"], check=True, stdout=subprocess.PIPE, text=True)
-    return [SCRIPTS.get(p, p) for p in listed.stdout.split()] + [SAMPLE_TEST]
+    return [SCRIPTS.get(p, p) for p in listed.stdout.split()] + SAMPLE_TESTS
 
 
 def unit_names():
@@ -228,6 +228,8 @@ def step(wanted):
     """The tests of one commit of the series: of the kernel, or some of ours."""
     if wanted:
         wanted = [SCRIPTS.get(n, n) for n in wanted]
+        if "test-sample" in wanted:
+            wanted += SAMPLE_TESTS
         names = [n for n in our_programs() if n.removesuffix("_32") in wanted]
     else:
         names = list(UPSTREAM)

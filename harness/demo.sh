@@ -1,6 +1,6 @@
 #!/bin/sh
 # SPDX-License-Identifier: GPL-2.0
-# Builds our kernel, boots it and shows what the sample VMM saw in it.
+# Builds our kernel, boots it and shows what a VMM saw in it.
 . "$(dirname "$0")/lib.sh"
 
 log=$BUILD/out/demo.log
@@ -12,12 +12,12 @@ trap wait EXIT
 "$HARNESS/kernel.sh" tree plain
 wait "$sample"
 "$HARNESS/initramfs.sh"
-say "booting it under QEMU and running samples/iommufd"
+say "booting it under QEMU and running proof/demo"
 status=0
-"$HARNESS/boot.sh" tree plain iommufd_eventq_vmm,--demo "$log" 120 || status=$?
+"$HARNESS/boot.sh" tree plain eventq_demo,--demo "$log" 120 || status=$?
 echo
 "$HARNESS/output.sh" "$log" output
 if [ "$status" != 0 ]; then
-	die "the sample ended with status $status, its console is in $log"
+	die "the demo ended with status $status, its console is in $log"
 fi
 say "done"

@@ -1,6 +1,6 @@
 #!/bin/sh
 # SPDX-License-Identifier: GPL-2.0
-# Packs busybox, what guest/ holds, and the programs that were built into
+# Packs busybox, what guest/ and proof/demo/ hold, and the programs that were built into
 # build/out/initramfs.gz, or for arm64 initramfs-arm64.gz: all that a guest gets to
 # see.
 # usage: initramfs.sh [arm64]
@@ -33,7 +33,7 @@ for programs in $built; do
 	[ ! -d "$programs" ] ||
 		find "$programs" -type f -perm -u+x -exec cp {} "$root/tests" \;
 done
-find "$HARNESS/guest" \( -name 'test-*' -o -name 'send-*' \) -exec cp {} "$root/tests" \;
+find "$HARNESS/guest" "$ROOT/proof/demo" \( -name 'test-*' -o -name 'send-*' \) -exec cp {} "$root/tests" \;
 chmod 755 "$root/init" "$root/bin/busybox" "$root"/tests/*
 (cd "$root" && find . | cpio -o -H newc -R 0:0 --quiet) | gzip -1 >"$image.new"
 mv "$image.new" "$image"

@@ -90,7 +90,7 @@ check_checkpatch()
 	(cd "$tree" && xargs -P "$JOBS" -n 4 perl scripts/checkpatch.pl --strict --terse --show-types \
 		--no-summary -f <"$out/checkpatch.files" 2>&1) | grep -vE '^(total:|$)' || :
 	(cd "$ROOT" && perl "$tree/scripts/checkpatch.pl" --no-tree --strict --terse --show-types \
-		--no-summary -f harness/smmuv3/*.[ch] 2>&1) | grep -vE '^(total:|$)' || :
+		--no-summary -f harness/smmuv3/*.[ch] proof/demo/*.[ch] 2>&1) | grep -vE '^(total:|$)' || :
 }
 
 # What the base has to say of a file is not ours, wherever it stands now.
@@ -220,12 +220,15 @@ check_cppcheck()
 	cppcheck --enable=warning,performance -q -j"$JOBS" -I samples/iommufd \
 		--template='{file}:{line}: {severity}: {id}: {message}' \
 		$(files A 'drivers/*.c' 'samples/*.c') 2>&1
+	cd "$ROOT"
+	cppcheck --enable=warning,performance -q -j"$JOBS" -I "$tree/samples/iommufd" \
+		--template='{file}:{line}: {severity}: {id}: {message}' proof/demo/*.c 2>&1
 }
 
 check_shellcheck()
 {
 	cd "$ROOT"
-	shellcheck -f gcc harness/*.sh harness/tests/*.sh .ci/run harness/guest/init harness/guest/test-* harness/guest/send-* || :
+	shellcheck -f gcc harness/*.sh harness/tests/*.sh .ci/run harness/guest/init harness/guest/test-* harness/guest/send-* proof/demo/test-* || :
 }
 
 check_python()

@@ -13,8 +13,13 @@ static = gcc -O2 -Wall -Wno-unused-function -D_GNU_SOURCE= -static \
 	-ffile-prefix-map=$(dir $(SRC))=
 compile = $(static) -isystem $(HEADERS)/usr/include
 
+SAMPLE := $(SRC)/samples/iommufd
+# The files of it that a VMM can copy; the demo and a test are made of them, too.
+PARTS := $(addprefix $(SAMPLE)/,eventq_ioctl.c eventq_probe.c eventq_vmm.c)
+DEMO := $(HARNESS)/../proof/demo
+
 selftests: $(UPSTREAM:%=$(OUT)/%) $(OURS:%=$(OUT)/%) $(OURS_32:%=$(OUT)/%_32)
-sample: $(OUT)/iommufd_eventq_vmm $(OUT)/sample_parts
+sample: $(OUT)/iommufd_eventq_vmm $(OUT)/eventq_demo $(OUT)/sample_parts
 benchmark: $(OUT)/iommufd_eventq_bench
 smmuv3: $(OUT)/smmuv3
 
@@ -32,14 +37,13 @@ $(OURS_32:%=$(OUT)/%_32): $(OUT)/%_32: $(SRC)/tools/testing/selftests/iommu/%.c
 	$(compile) -Werror -m32 -Wno-pointer-to-int-cast -Wno-int-to-pointer-cast \
 		-I $(SRC)/tools/testing/selftests -o $@ $< -lpthread
 
-$(OUT)/iommufd_eventq_vmm: $(wildcard $(SRC)/samples/iommufd/*.c)
-# The parts of it that others copy, with a test around them
-$(OUT)/sample_parts: $(HARNESS)/guest/sample_parts.c \
-	$(SRC)/samples/iommufd/eventq_vmm.c $(SRC)/samples/iommufd/eventq_ioctl.c \
-	$(SRC)/samples/iommufd/mock.c
+$(OUT)/iommufd_eventq_vmm: $(SAMPLE)/iommufd_eventq_vmm.c $(PARTS)
+$(OUT)/eventq_demo: $(filter-out %/sample_parts.c,$(wildcard $(DEMO)/*.c)) $(PARTS)
+$(OUT)/sample_parts: $(DEMO)/sample_parts.c $(DEMO)/mock.c $(PARTS)
+$(OUT)/eventq_demo $(OUT)/sample_parts: mock = -I $(SRC)/drivers/iommu/iommufd
 
-$(OUT)/iommufd_eventq_vmm $(OUT)/sample_parts:
-	$(compile) -Wextra -Werror -I $(SRC)/samples/iommufd -I $(SRC)/drivers/iommu/iommufd \
+$(OUT)/iommufd_eventq_vmm $(OUT)/eventq_demo $(OUT)/sample_parts:
+	$(compile) -ffile-prefix-map=$(dir $(HARNESS))= -Wextra -Werror -I $(SAMPLE) $(mock) \
 		-o $@ $^ -luring
 
 $(OUT)/iommufd_eventq_bench: $(HARNESS)/../bench/iommufd_eventq_bench.c

@@ -1,7 +1,7 @@
 #!/bin/sh
 # SPDX-License-Identifier: GPL-2.0
 # Builds what runs in the guest, by programs.mk: the selftests into
-# build/out/selftests, the sample and a test of its parts into build/out/sample,
+# build/out/selftests, the sample, the demo and a test of their parts into build/out/sample,
 # what measures costs into build/out/benchmark, the arm64 guest's test into
 # build/out/smmuv3.
 # usage: programs.sh selftests|sample|benchmark|smmuv3
@@ -10,7 +10,7 @@
 out=$BUILD/out/$1
 log=$out.log
 
-state="$("$HARNESS/tree-id.sh" tree) $("$HARNESS/tree-id.sh" base) $(cat "$HARNESS"/programs.* "$HARNESS/patient.h" "$HARNESS"/guest/*.c "$HARNESS"/smmuv3/* "$ROOT"/bench/*.c | sha1sum)"
+state="$("$HARNESS/tree-id.sh" tree) $("$HARNESS/tree-id.sh" base) $(cat "$HARNESS"/programs.* "$HARNESS/patient.h" "$ROOT"/proof/demo/*.[ch] "$HARNESS"/smmuv3/* "$ROOT"/bench/*.c | sha1sum)"
 
 arch=x86_64
 headers=$BUILD/out/tree-headers

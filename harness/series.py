@@ -243,7 +243,7 @@ def compilers():
 
 def state_of_tests():
     texts = [HARNESS / n for n in ("programs.mk", "programs.sh", "patient.h", "step-config.sh", "boot.sh")]
-    texts += [p for pattern in ("guest/*", "config/*.config", "expected/iommufd*.list", "expected/known*.list")
+    texts += [p for pattern in ("guest/*", "../proof/demo/*", "config/*.config", "expected/iommufd*.list", "expected/known*.list")
               for p in sorted(HARNESS.glob(pattern))]
     return "".join(p.read_text() for p in texts) + compilers()
 

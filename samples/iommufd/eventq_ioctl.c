@@ -4,58 +4,69 @@
  */
 #include <errno.h>
 #include <linux/vfio.h>
+#include <string.h>
 #include <sys/ioctl.h>
 #include <unistd.h>
 
 #include "eventq_ioctl.h"
 
-int iommufd_call(int iommu, unsigned long request, void *arg)
+static const struct eventq_type types[] = {
+	/* An event record of the SMMU, which a VMM hands to the guest as is. */
+	{ "smmuv3", IOMMU_VEVENTQ_TYPE_ARM_SMMUV3,
+	  sizeof(struct iommu_vevent_arm_smmuv3) },
+	/* A bitmap of the guest's VCMDQs that have an error. */
+	{ "cmdqv", IOMMU_VEVENTQ_TYPE_TEGRA241_CMDQV,
+	  sizeof(struct iommu_vevent_tegra241_cmdqv) },
+	{}
+};
+
+const struct eventq_type *eventq_type_find(const char *name)
 {
-	return ioctl(iommu, request, arg) ? -errno : 0;
+	const struct eventq_type *type;
+
+	for (type = types; type->name; type++)
+		if (!strcmp(type->name, name))
+			return type;
+	return NULL;
 }
 
-int iommufd_destroy(int iommu, __u32 id)
+int eventq_ioctl(int fd, unsigned long request, void *arg)
+{
+	return ioctl(fd, request, arg) ? -errno : 0;
+}
+
+int eventq_destroy(int iommu, __u32 id)
 {
 	struct iommu_destroy cmd = { .size = sizeof(cmd), .id = id };
 
-	return iommufd_call(iommu, IOMMU_DESTROY, &cmd);
+	return eventq_ioctl(iommu, IOMMU_DESTROY, &cmd);
 }
 
-int iommufd_check(int fd)
+int eventq_check_iommufd(int fd)
 {
-	/* No object has the ID 0, and iommufd says so. */
-	int rc = iommufd_destroy(fd, 0);
+	/* No object has the ID 0, so an iommufd fails this with ENOENT. */
+	int rc = eventq_destroy(fd, 0);
 
 	return rc == -ENOENT ? 0 : rc ? rc : -ENOTTY;
 }
 
-int ioas_check(int iommu, __u32 ioas)
-{
-	struct iommu_ioas_iova_ranges cmd = {
-		.size = sizeof(cmd),
-		.ioas_id = ioas,
-	};
-	int rc = iommufd_call(iommu, IOMMU_IOAS_IOVA_RANGES, &cmd);
-
-	/* It would have liked to tell more. */
-	return rc == -EMSGSIZE ? 0 : rc;
-}
-
-int fault_queue_alloc(int iommu, __u32 flags, struct queue *queue)
+int eventq_fault_alloc(int iommu, __u32 flags, struct eventq *queue)
 {
 	struct iommu_fault_alloc cmd = {
 		.size = sizeof(cmd),
 		.flags = flags,
 	};
-	int rc = iommufd_call(iommu, IOMMU_FAULT_QUEUE_ALLOC, &cmd);
+	int rc = eventq_ioctl(iommu, IOMMU_FAULT_QUEUE_ALLOC, &cmd);
 
+	if (rc)
+		return rc;
 	queue->id = cmd.out_fault_id;
 	queue->fd = cmd.out_fault_fd;
-	return rc;
+	return 0;
 }
 
-int fault_hwpt_alloc(int iommu, __u32 dev, __u32 ioas,
-		     const struct queue *queue, __u32 *hwpt)
+int eventq_hwpt_alloc(int iommu, __u32 dev, __u32 ioas,
+		      const struct eventq *queue, __u32 *hwpt)
 {
 	struct iommu_hwpt_alloc cmd = {
 		.size = sizeof(cmd),
@@ -64,14 +75,15 @@ int fault_hwpt_alloc(int iommu, __u32 dev, __u32 ioas,
 		.pt_id = ioas,
 		.fault_id = queue->id,
 	};
-	int rc = iommufd_call(iommu, IOMMU_HWPT_ALLOC, &cmd);
+	int rc = eventq_ioctl(iommu, IOMMU_HWPT_ALLOC, &cmd);
 
-	*hwpt = cmd.out_hwpt_id;
+	if (!rc)
+		*hwpt = cmd.out_hwpt_id;
 	return rc;
 }
 
-int vevent_queue_alloc(int iommu, __u32 viommu, __u32 type, __u32 depth,
-		       struct queue *queue)
+int eventq_vevent_alloc(int iommu, __u32 viommu, __u32 type, __u32 depth,
+			struct eventq *queue)
 {
 	struct iommu_veventq_alloc cmd = {
 		.size = sizeof(cmd),
@@ -79,26 +91,28 @@ int vevent_queue_alloc(int iommu, __u32 viommu, __u32 type, __u32 depth,
 		.type = type,
 		.veventq_depth = depth,
 	};
-	int rc = iommufd_call(iommu, IOMMU_VEVENTQ_ALLOC, &cmd);
+	int rc = eventq_ioctl(iommu, IOMMU_VEVENTQ_ALLOC, &cmd);
 
+	if (rc)
+		return rc;
 	queue->id = cmd.out_veventq_id;
 	queue->fd = cmd.out_veventq_fd;
-	return rc;
+	return 0;
 }
 
-void queue_free(int iommu, const struct queue *queue)
+void eventq_free(int iommu, const struct eventq *queue)
 {
 	/* In this order: an object with an open file cannot be destroyed. */
 	close(queue->fd);
-	iommufd_destroy(iommu, queue->id);
+	eventq_destroy(iommu, queue->id);
 }
 
-int vfio_attach(int fd, __u32 pt)
+int eventq_vfio_attach(int fd, __u32 pt)
 {
 	struct vfio_device_attach_iommufd_pt cmd = {
 		.argsz = sizeof(cmd),
 		.pt_id = pt,
 	};
 
-	return iommufd_call(fd, VFIO_DEVICE_ATTACH_IOMMUFD_PT, &cmd);
+	return eventq_ioctl(fd, VFIO_DEVICE_ATTACH_IOMMUFD_PT, &cmd);
 }

@@ -1,12 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * How a VMM finds out what the kernel's event queues can do: see
- * eventq_probe.h.
+ * Finds out what the kernel's event queues can do: see eventq_probe.h.
  */
 #define _GNU_SOURCE	/* preadv2() */
-#include <dirent.h>
 #include <errno.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/uio.h>
@@ -16,9 +13,8 @@
 #include "eventq_probe.h"
 
 /*
- * io_uring does a read inline if the file can promise not to wait, which is
- * what RWF_NOWAIT asks for: -EOPNOTSUPP where it cannot. No record fits into so
- * few bytes, so nothing is taken out.
+ * io_uring reads inline if the file supports RWF_NOWAIT; others fail it with
+ * EOPNOTSUPP. The buffer is too small for a record, so the read takes none.
  */
 static bool reads_inline(int fd)
 {
@@ -64,20 +60,20 @@ static bool has_buffer_rings(struct vmm_ring *ring)
 int eventq_probe(int iommu, struct vmm_ring *ring,
 		 struct eventq_features *features)
 {
-	struct queue queue;
+	struct eventq queue;
 	int rc;
 
-	/* Older kernels refuse every flag. */
-	rc = fault_queue_alloc(iommu, IOMMU_EVENTQ_ALLOC_WAIT_READ, &queue);
+	/* Older kernels reject every flag. */
+	rc = eventq_fault_alloc(iommu, IOMMU_EVENTQ_ALLOC_WAIT_READ, &queue);
 	features->wait_read = !rc;
 	if (rc == -EOPNOTSUPP)
-		rc = fault_queue_alloc(iommu, 0, &queue);
+		rc = eventq_fault_alloc(iommu, 0, &queue);
 	if (rc)
 		return rc;
 	features->inline_reads = reads_inline(queue.fd);
 	features->multishot = has_multishot(ring);
 	features->buffer_rings = has_buffer_rings(ring);
-	queue_free(iommu, &queue);
+	eventq_free(iommu, &queue);
 	return 0;
 }
 
@@ -104,27 +100,13 @@ enum vmm_transport eventq_best(const struct eventq_features *features)
 	return transport;
 }
 
-unsigned int eventq_count_workers(void)
+const char *eventq_transport_name(enum vmm_transport transport)
 {
-	DIR *dir = opendir("/proc/self/task");
-	struct dirent *entry;
-	unsigned int nr = 0;
+	static const char * const names[] = {
+		[VMM_MULTISHOT] = "multishot",
+		[VMM_READ] = "read",
+		[VMM_POLL] = "poll",
+	};
 
-	while (dir && (entry = readdir(dir))) {
-		char path[300], comm[32] = "";
-		FILE *file;
-
-		snprintf(path, sizeof(path), "/proc/self/task/%s/comm",
-			 entry->d_name);
-		file = fopen(path, "r");
-		if (!file)
-			continue;
-		if (fgets(comm, sizeof(comm), file) &&
-		    !strncmp(comm, "iou-wrk", 7))
-			nr++;
-		fclose(file);
-	}
-	if (dir)
-		closedir(dir);
-	return nr;
+	return names[transport];
 }

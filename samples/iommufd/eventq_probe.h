@@ -1,8 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
- * How a VMM finds out at run time what the kernel's event queues can do. To be
- * copied with eventq_vmm.[ch] and eventq_ioctl.[ch]; nothing that serves
- * queues belongs here.
+ * Finds out at run time what the kernel's event queues can do. Copy it together
+ * with eventq_vmm.[ch] and eventq_ioctl.[ch].
  */
 #ifndef EVENTQ_PROBE_H
 #define EVENTQ_PROBE_H
@@ -17,8 +16,8 @@ struct eventq_features {
 };
 
 /*
- * Leaves nothing behind in @iommu. Returns 0 or a negative errno: -ENOTTY from
- * a kernel that has no fault queues.
+ * Leaves nothing behind in @iommu. Returns 0 or a negative errno, -ENOTTY on
+ * kernels without fault queues.
  */
 int eventq_probe(int iommu, struct vmm_ring *ring,
 		 struct eventq_features *features);
@@ -26,8 +25,6 @@ int eventq_probe(int iommu, struct vmm_ring *ring,
 bool eventq_can(const struct eventq_features *features,
 		enum vmm_transport transport);
 enum vmm_transport eventq_best(const struct eventq_features *features);
-
-/* Threads that io_uring has started for us: inline requests need none. */
-unsigned int eventq_count_workers(void);
+const char *eventq_transport_name(enum vmm_transport transport);
 
 #endif

@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * The part of the sample that a VMM can copy: see eventq_vmm.h. It knows the
- * uAPI and io_uring, and nothing about the mock device or the demo.
+ * Serves iommufd event queues through one io_uring: see eventq_vmm.h.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -15,13 +14,13 @@
 #include "eventq_vmm.h"
 
 #define RING_ENTRIES 64
-/* Records a read may bring: one then serves a whole burst. */
+/* Records that one read returns at most: enough for a whole burst. */
 #define RECORDS_PER_READ 64
 /* Provided to a READ_MULTISHOT; a power of two. */
 #define NR_BUFFERS 8
-/* A device that sends larger groups than this is not served. */
+/* A larger fault group ends reading with -EMSGSIZE. */
 #define BUF_LEN_MAX (1024 * 1024)
-/* What is cancelled or written ends at once; this is for kernels gone wrong. */
+/* Cancelling and writing complete at once unless the kernel is broken. */
 #define STOP_MS 5000
 
 /* The ring */
@@ -29,9 +28,9 @@
 int vmm_ring_init(struct vmm_ring *ring)
 {
 	/*
-	 * One thread submits and waits, and completions run when it waits: no
-	 * interrupting of guest work, and the cheapest way there is. A request
-	 * that the kernel refuses does not hold up those behind it.
+	 * One thread submits and waits, and completions run when it waits, so
+	 * they do not interrupt it. A request that the kernel rejects does not
+	 * hold up those behind it.
 	 */
 	ring->nr_groups = 0;
 	return io_uring_queue_init(RING_ENTRIES, &ring->uring,
@@ -63,8 +62,8 @@ int vmm_ring_submit(struct vmm_ring *ring)
 }
 
 /*
- * Only what has completed by now. More may come for ever, and meanwhile nobody
- * would submit the answers.
+ * Only what has completed by now: completions may keep coming, and responses
+ * are submitted after this.
  */
 static void vmm_ring_dispatch(struct vmm_ring *ring)
 {
@@ -114,7 +113,7 @@ int vmm_ring_run(struct vmm_ring *ring, bool (*stop)(void *arg), void *arg,
 		vmm_ring_dispatch(ring);
 		stopped = stop(arg);
 		if (stopped || expired) {
-			/* The caller may sleep now, or close what they use. */
+			/* The caller may sleep now, or close files in use. */
 			rc = vmm_ring_submit(ring);
 			return rc || stopped ? rc : -ETIME;
 		}
@@ -246,7 +245,7 @@ static int vmm_reader_grow(struct vmm_reader *reader)
 	return 0;
 }
 
-/* A poll says that there is something. */
+/* The poll said that the queue is readable. */
 static int vmm_reader_read(struct vmm_reader *reader)
 {
 	ssize_t len = read(reader->fd, reader->buf, reader->buf_len);
@@ -255,11 +254,11 @@ static int vmm_reader_read(struct vmm_reader *reader)
 		return reader->parse(reader, reader->buf, len);
 	if (!len || errno == EAGAIN || errno == EINTR)
 		return 0;
-	/* The first group does not fit; the next poll says so at once. */
+	/* The first group does not fit; the next poll completes at once. */
 	return errno == EINVAL ? vmm_reader_grow(reader) : -errno;
 }
 
-/* Take what one READ_MULTISHOT completion brought, and recycle its buffer. */
+/* Parse one buffer of a READ_MULTISHOT, and provide it again. */
 static int vmm_reader_take(struct vmm_reader *reader, unsigned short i, int len)
 {
 	struct vmm_buffers *buffers = &reader->buffers;
@@ -270,7 +269,7 @@ static int vmm_reader_take(struct vmm_reader *reader, unsigned short i, int len)
 	return rc;
 }
 
-/* Anything but data. Returns 0 if reading goes on. */
+/* A completion without data. Returns 0 if reading goes on. */
 static int vmm_reader_trouble(struct vmm_reader *reader, enum vmm_request was,
 			      int res)
 {
@@ -280,7 +279,7 @@ static int vmm_reader_trouble(struct vmm_reader *reader, enum vmm_request was,
 		reader->large = true;
 		return was == VMM_REQ_READ ? vmm_reader_grow(reader) : 0;
 	case -ENOBUFS:
-		/* All were filled; they have been taken and provided anew. */
+		/* All were full; they have been parsed and provided again. */
 	case -EINTR:
 	case -ECANCELED:
 		return 0;
@@ -317,7 +316,7 @@ static void vmm_reader_done(struct vmm_op *op, int res, __u32 flags)
 	enum vmm_request was = reader->request;
 	int rc;
 
-	/* A multishot may end with any completion, for reasons of its own. */
+	/* A multishot request may end with any completion. */
 	if (!(flags & IORING_CQE_F_MORE))
 		reader->request = VMM_REQ_NONE;
 	rc = vmm_reader_result(reader, was, res, flags);
@@ -381,7 +380,7 @@ static bool vmm_reader_idle(void *arg)
 
 static void vmm_cancel_done(struct vmm_op *op, int res, __u32 flags)
 {
-	/* What became of the read is told by the read's own completion. */
+	/* The result of the read is in the read's own completion. */
 	(void)op;
 	(void)res;
 	(void)flags;
@@ -426,7 +425,7 @@ static int vmm_faults_parse(struct vmm_reader *reader, const void *data,
 	return first == nr ? 0 : -EPROTO;
 }
 
-/* The answers given meanwhile are the next to be sent. */
+/* The responses given meanwhile are sent next. */
 static bool vmm_faults_next_batch(struct vmm_faults *faults)
 {
 	struct iommu_hwpt_page_response *buf = faults->sending;
@@ -458,7 +457,7 @@ static bool vmm_faults_wrote(struct vmm_faults *faults, ssize_t res)
 {
 	if (res > 0) {
 		faults->nr_sent += res / sizeof(*faults->sending);
-		faults->answered += res / sizeof(*faults->sending);
+		faults->responded += res / sizeof(*faults->sending);
 	} else if (res == -EINVAL) {
 		faults->nr_sent++;
 		faults->stale++;
@@ -518,14 +517,14 @@ static void vmm_faults_write_done(struct vmm_op *op, int res, __u32 flags)
 		vmm_faults_send(faults);
 }
 
-/* One WRITE at a time, and all answers given meanwhile in the next. */
+/* One WRITE at a time; responses given meanwhile go into the next one. */
 void vmm_faults_flush(struct vmm_faults *faults)
 {
 	if (!faults->writing && vmm_faults_to_write(faults))
 		vmm_faults_send(faults);
 }
 
-int vmm_faults_answer(struct vmm_faults *faults, __u32 cookie, __u32 code)
+int vmm_faults_respond(struct vmm_faults *faults, __u32 cookie, __u32 code)
 {
 	if (faults->nr_filling == faults->max_filling) {
 		size_t max = faults->max_filling * 2 + RECORDS_PER_READ;

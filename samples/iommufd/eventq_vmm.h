@@ -1,19 +1,18 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
- * What a VMM needs to serve iommufd event queues through one io_uring: armed
- * reads, record parsing, batched answers, lost event accounting. Copy this file
- * and eventq_vmm.c, which need the uAPI and liburing 2.3 or newer, and nothing
- * else: no mock device, no printing, no policy belongs here.
+ * Serves iommufd event queues through one io_uring: armed reads, parsed records,
+ * batched responses, accounting of lost events. Copy this file and eventq_vmm.c;
+ * they need the uAPI headers and liburing 2.3 or newer.
  *
  * All of it runs in the one thread that calls vmm_ring_run():
  *
  *	vmm_ring_init(&ring);
  *	vmm_faults_init(&faults, &ring, fd, VMM_MULTISHOT);
- *	faults.group = ...;	calls vmm_faults_answer()
+ *	faults.group = ...;	calls vmm_faults_respond()
  *	vmm_reader_arm(&faults.reader);
  *	vmm_ring_run(&ring, ...);
  *	vmm_faults_stop(&faults);
- *	close(fd);		the last close: what is open gets INVALID
+ *	close(fd);		last close: outstanding groups get INVALID
  *	vmm_faults_exit(&faults);
  *	vmm_ring_exit(&ring);
  *
@@ -48,26 +47,26 @@ int vmm_ring_init(struct vmm_ring *ring);
 void vmm_ring_exit(struct vmm_ring *ring);
 
 /*
- * A request to fill in, or NULL. Give it its op by io_uring_sqe_set_data() as
- * the last thing; vmm_ring_run() submits it.
+ * A request to fill in, or NULL. Set its op by io_uring_sqe_set_data() last;
+ * vmm_ring_run() submits it.
  */
 struct io_uring_sqe *vmm_ring_sqe(struct vmm_ring *ring);
-/* For what cannot wait for vmm_ring_run() */
+/* For requests that cannot wait for vmm_ring_run() */
 int vmm_ring_submit(struct vmm_ring *ring);
 
 #define VMM_NO_TIMEOUT (-1)
 
 /*
  * Serve completions until @stop(@arg) is true; sleeps while there are none.
- * Returns 0, or -ETIME when that took longer than @timeout_ms, or another
- * negative errno of the ring. A VMM with a loop of its own polls uring.ring_fd
- * for POLLIN, and then calls this with a timeout of 0, and so it does after
- * giving answers. All that was prepared is submitted when this returns.
+ * Returns 0, -ETIME after @timeout_ms, or another negative errno of the ring. A
+ * VMM with a loop of its own polls uring.ring_fd for POLLIN, and calls this with
+ * a timeout of 0 when it is readable and after giving responses. Every prepared
+ * request is submitted when this returns.
  */
 int vmm_ring_run(struct vmm_ring *ring, bool (*stop)(void *arg), void *arg,
 		 int timeout_ms);
 
-/* How records get here. Each is the fallback of the one before it. */
+/* How records are read. Each is the fallback of the one before it. */
 enum vmm_transport {
 	VMM_MULTISHOT,	/* one READ_MULTISHOT fills provided buffers */
 	VMM_READ,	/* one READ is armed, and again after each */
@@ -89,7 +88,7 @@ enum vmm_request {
 	VMM_REQ_POLL,
 };
 
-/* Keeps a read armed on a queue's fd and hands on what it brings. */
+/* Keeps a read armed on a queue's fd and parses the records. */
 struct vmm_reader {
 	struct vmm_op op;
 	struct vmm_ring *ring;
@@ -106,33 +105,32 @@ struct vmm_reader {
 };
 
 /*
- * Arm before the first event: then the event completes the read where it is
- * reported, with no extra system call. Again after @error, once what it tells
- * of is over.
+ * Arm before the first event: the event then completes the read when the kernel
+ * reports it, without another system call. Arm again once the cause of @error
+ * is gone.
  */
 int vmm_reader_arm(struct vmm_reader *reader);
 
 /*
- * Take the armed read back. It holds a reference to the file: without this,
- * close() of the fd would not be the last close, and open faults would stay
- * open.
+ * Cancel the armed read. It holds a reference to the file: with a read armed,
+ * close() of the fd is not the last close, and fault groups stay outstanding.
  */
 int vmm_reader_disarm(struct vmm_reader *reader);
 
-/* A fault queue: groups of faults come in, one answer goes out for each. */
+/* A fault queue: fault groups come in, one response goes out for each. */
 struct vmm_faults {
 	struct vmm_reader reader;
 	struct vmm_op write_op;
-	/* Answers not yet sent, and those being sent, by a WRITE if @writing */
+	/* Responses not sent yet, and those in the WRITE in flight if @writing */
 	struct iommu_hwpt_page_response *filling, *sending;
 	size_t nr_filling, max_filling;
 	size_t nr_sending, max_sending;
 	size_t nr_sent;		/* of nr_sending, done */
 	bool writing;
-	unsigned long answered;
-	unsigned long stale;	/* answered by a detach before us */
+	unsigned long responded;
+	unsigned long stale;	/* the group was gone: a detach came first */
 	void *arg;
-	/* One whole group; answer its cookie once, now or later. */
+	/* One whole group; respond to its cookie once, now or later. */
 	void (*group)(void *arg, const struct iommu_hwpt_pgfault *faults,
 		      size_t nr);
 };
@@ -140,20 +138,20 @@ struct vmm_faults {
 int vmm_faults_init(struct vmm_faults *faults, struct vmm_ring *ring, int fd,
 		    enum vmm_transport transport);
 /*
- * Disarm the reader, and send the answers given so far. If that failed there is
- * reader.error.
+ * Disarm the reader, and send the responses given so far. reader.error is set if
+ * that failed.
  */
 int vmm_faults_stop(struct vmm_faults *faults);
 /* After vmm_faults_stop() returned 0. The fd is the caller's. */
 void vmm_faults_exit(struct vmm_faults *faults);
 /*
- * Add an answer to the batch; it goes out with vmm_faults_flush(). Takes memory
- * for one answer per open fault at most, and keeps that.
+ * Add a response to the batch; vmm_faults_flush() sends it. Allocates memory for
+ * at most one response per outstanding group, and keeps it.
  */
-int vmm_faults_answer(struct vmm_faults *faults, __u32 cookie, __u32 code);
-/* Called after each read anyway; needed only for answers given later. */
+int vmm_faults_respond(struct vmm_faults *faults, __u32 cookie, __u32 code);
+/* Called after each read anyway; needed only for responses given later. */
 void vmm_faults_flush(struct vmm_faults *faults);
-/* All answers given so far have reached the kernel. A @stop function. */
+/* All responses given so far have reached the kernel. A @stop function. */
 bool vmm_faults_sent(void *faults);
 
 /*
@@ -173,7 +171,7 @@ struct vmm_vevents {
 	void *arg;
 	/* @data is not aligned. */
 	void (*event)(void *arg, __u32 sequence, const void *data);
-	/* @at_tail: told by a LOST header; no later event arrived so far. */
+	/* @at_tail: from a LOST header; no later event arrived so far. */
 	void (*lost)(void *arg, __u32 nr, bool at_tail);
 };
 

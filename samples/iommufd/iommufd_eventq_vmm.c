@@ -1,454 +1,355 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * iommufd_eventq_vmm: a small VMM side of iommufd's event queues. Options and
- * what the kernel offers are here; the parts to copy are eventq_vmm.[ch],
- * eventq_probe.[ch] and eventq_ioctl.[ch], how they are put together is shown
- * by serve.c and the modes.
+ * iommufd_eventq_vmm - serve the iommufd event queues of an existing set-up
+ *
+ * The program around the parts that a VMM can copy: eventq_ioctl.[ch],
+ * eventq_probe.[ch] and eventq_vmm.[ch]. It allocates a queue for a vIOMMU, for
+ * a device, or for both, prints the records, and responds to page faults.
  */
 #include <ctype.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <getopt.h>
 #include <limits.h>
+#include <poll.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/utsname.h>
-#include <unistd.h>
+#include <sys/signalfd.h>
 
 #include "eventq_ioctl.h"
 #include "eventq_probe.h"
-#include "modes.h"
-#include "output.h"
 
-#define DEPTH_MAX (512 * 1024)
-#define BURST_MAX 65536
+#define PROGRAM "iommufd_eventq_vmm"
+#define STATUS_USAGE 2
+#define DEFAULT_DEPTH 256
+#define BIT(nr) (1U << (nr))
 
 static const char help[] =
-"Usage: " PROGRAM " [--json] [--transport=T] [MODE...]\n"
-"Serves iommufd event queues (page faults, vIOMMU events) through io_uring.\n"
-"First it says what this kernel offers; without a mode, nothing else.\n"
-"\n"
-"Modes that need a kernel with CONFIG_IOMMUFD_TEST, and no hardware:\n"
-"  --demo             play scenarios on mock devices, print a table of what the\n"
-"                     VMM saw and what the device got; fail if any is missing\n"
-"  --mock             serve mock devices that fault meanwhile\n"
-"    --burst=N        so many faults and events at a time, in turn (default 2)\n"
-"    --group=N        faults in each group of them (default 1)\n"
-"  --mock-setup -- COMMAND...\n"
-"                     run COMMAND with mock devices in an iommufd, and raise\n"
-"                     faults and events until it ends: a way to try --iommufd.\n"
-"                     Prints nothing itself; exit status is that of COMMAND,\n"
-"                     whose environment says what there is:\n"
-"                     EVENTQ_IOMMUFD (the descriptor), EVENTQ_VIOMMU,\n"
-"                     EVENTQ_DEVICE, EVENTQ_IOAS, EVENTQ_MOCK_ID\n"
-"\n"
-"Mode for what a VMM or a script has set up:\n"
-"  --iommufd=FD       use this inherited open file descriptor of /dev/iommu;\n"
-"                     what is made there is destroyed at the end\n"
-"  --viommu=ID        with it: serve an event queue of this vIOMMU\n"
-"    --type=TYPE      of events: smmuv3 (default), cmdqv, selftest\n"
-"    --depth=N        events it can hold, 1 to 524288 (default 256)\n"
-"  --device=ID --ioas=ID\n"
-"                     with it: serve a fault queue of this device. Makes a page\n"
-"                     table (HWPT) on the IOAS and says its ID; attach the\n"
-"                     device to it, or let it be attached by:\n"
-"    --vfio=FD        the open VFIO device /dev/vfio/devices/*; at the end it is\n"
-"                     attached to the IOAS\n"
-"    --mock-attach=ID the same for the mock device EVENTQ_MOCK_ID\n"
-"\n"
-"How to serve:\n"
-"  --transport=T      multishot (one READ_MULTISHOT fills a ring of buffers),\n"
-"                     read (one READ is kept armed) or poll (POLL_ADD, read(2));\n"
-"                     default is the first of them that the kernel can do\n"
-"  --answer=A         to page faults: invalid (default) or success. This program\n"
-"                     maps no pages, and success would make a device try again\n"
-"                     at once, and fault for ever; invalid ends its request\n"
-"  --count=N          stop after N records, 0: on SIGINT or SIGTERM only. With\n"
-"                     --mock so many are raised (default 20); with --iommufd the\n"
-"                     default is 0\n"
-"  --json             one JSON object a line; errors on stderr too, but not what\n"
-"                     is said about bad options\n"
-"  --help             this text\n"
-"\n"
-"Example, without hardware:\n"
-"  " PROGRAM " --mock-setup -- sh -c '\n"
-"    " PROGRAM " --iommufd=$EVENTQ_IOMMUFD --count=10 \\\n"
-"        --viommu=$EVENTQ_VIOMMU --type=selftest --device=$EVENTQ_DEVICE \\\n"
-"        --ioas=$EVENTQ_IOAS --mock-attach=$EVENTQ_MOCK_ID'\n"
-"\n"
-"Exit status: 0 all there, 1 something missing or failed, 2 bad option.\n"
-"SIGINT and SIGTERM end serving with a summary and status 0.\n";
+"Usage: " PROGRAM " [--iommufd=FD OPTION...]\n"
+"Without options, print what this kernel's event queues can do.\n"
+"  --iommufd=FD           inherited file descriptor of /dev/iommu\n"
+"  --viommu=ID            serve an event queue of this vIOMMU\n"
+"    --type=TYPE          smmuv3 (default), cmdqv, or NUMBER:PAYLOAD-BYTES\n"
+"    --depth=N            events that the queue can hold (default 256)\n"
+"  --device=ID --ioas=ID  serve a fault queue of this device, through a new\n"
+"                         page table (HWPT) on this IOAS\n"
+"    --vfio=FD            attach this VFIO device to the page table (default:\n"
+"                         wait until somebody attaches the device to it)\n"
+"    --response=CODE      invalid (default) or success: retry the access\n"
+"Exit status: 0 ended by SIGINT or SIGTERM, 1 failed, 2 bad option.\n";
 
-/* Options */
-
+/* Options with a number, and the others */
 enum {
-	DEMO, MOCK, MOCK_SETUP, IOMMUFD, VIOMMU, TYPE, DEPTH, DEVICE, IOAS,
-	VFIO, MOCK_ATTACH, BURST, GROUP, TRANSPORT, ANSWER, COUNT, JSON, HELP,
-	NR_OPTIONS
+	IOMMUFD, VIOMMU, DEPTH, DEVICE, IOAS, VFIO, NR_NUMBERS,
+	TYPE, RESPONSE, HELP
 };
 
-#define ARRAY_SIZE(a) (sizeof(a) / sizeof((a)[0]))
-#define BIT(nr) (1U << (nr))
-#define MODES (BIT(DEMO) | BIT(MOCK) | BIT(MOCK_SETUP) | BIT(IOMMUFD))
-
-static const struct option long_options[NR_OPTIONS + 1] = {
-	[DEMO] = { "demo", no_argument, NULL, DEMO },
-	[MOCK] = { "mock", no_argument, NULL, MOCK },
-	[MOCK_SETUP] = { "mock-setup", no_argument, NULL, MOCK_SETUP },
-	[IOMMUFD] = { "iommufd", required_argument, NULL, IOMMUFD },
-	[VIOMMU] = { "viommu", required_argument, NULL, VIOMMU },
-	[TYPE] = { "type", required_argument, NULL, TYPE },
-	[DEPTH] = { "depth", required_argument, NULL, DEPTH },
-	[DEVICE] = { "device", required_argument, NULL, DEVICE },
-	[IOAS] = { "ioas", required_argument, NULL, IOAS },
-	[VFIO] = { "vfio", required_argument, NULL, VFIO },
-	[MOCK_ATTACH] = { "mock-attach", required_argument, NULL, MOCK_ATTACH },
-	[BURST] = { "burst", required_argument, NULL, BURST },
-	[GROUP] = { "group", required_argument, NULL, GROUP },
-	[TRANSPORT] = { "transport", required_argument, NULL, TRANSPORT },
-	[ANSWER] = { "answer", required_argument, NULL, ANSWER },
-	[COUNT] = { "count", required_argument, NULL, COUNT },
-	[JSON] = { "json", no_argument, NULL, JSON },
-	[HELP] = { "help", no_argument, NULL, HELP },
+static const struct option long_options[] = {
+	{ "iommufd", required_argument, NULL, IOMMUFD },
+	{ "viommu", required_argument, NULL, VIOMMU },
+	{ "depth", required_argument, NULL, DEPTH },
+	{ "device", required_argument, NULL, DEVICE },
+	{ "ioas", required_argument, NULL, IOAS },
+	{ "vfio", required_argument, NULL, VFIO },
+	{ "type", required_argument, NULL, TYPE },
+	{ "response", required_argument, NULL, RESPONSE },
+	{ "help", no_argument, NULL, HELP },
+	{}
 };
 
-/* An option makes sense with any of others only, or with none of others. */
-static const struct {
-	int option;
-	unsigned int needs, excludes;
-} rules[] = {
-	{ DEMO, 0, MODES & ~BIT(DEMO) },
-	{ MOCK, 0, MODES & ~BIT(MOCK) },
-	{ MOCK_SETUP, 0, (MODES & ~BIT(MOCK_SETUP)) | BIT(TRANSPORT) },
-	{ IOMMUFD, BIT(VIOMMU) | BIT(DEVICE), 0 },
-	{ VIOMMU, BIT(IOMMUFD), 0 },
-	{ TYPE, BIT(VIOMMU), 0 },
-	{ DEPTH, BIT(VIOMMU), 0 },
-	{ DEVICE, BIT(IOMMUFD), 0 },
-	{ DEVICE, BIT(IOAS), 0 },
-	{ IOAS, BIT(DEVICE), 0 },
-	{ VFIO, BIT(DEVICE), BIT(MOCK_ATTACH) },
-	{ MOCK_ATTACH, BIT(DEVICE), 0 },
-	{ BURST, BIT(MOCK), 0 },
-	{ GROUP, BIT(MOCK), 0 },
-	{ ANSWER, BIT(MOCK) | BIT(DEVICE), 0 },
-	{ COUNT, BIT(MOCK) | BIT(IOMMUFD), 0 },
+struct vmm {
+	int number[NR_NUMBERS];		/* of each option; IDs are not 0 */
+	struct eventq_type type;
+	__u32 response;			/* IOMMUFD_PAGE_RESP_* */
+
+	struct vmm_ring ring;
+	enum vmm_transport transport;
+	struct eventq event_queue, fault_queue;
+	__u32 hwpt;
+	struct vmm_vevents events;
+	struct vmm_faults faults;
+	bool attached, signalled;
+	struct vmm_op signal_op;
+	int error;			/* of a response */
 };
 
-/* Prints the names of @mask as "--a, --b or --c"; nothing of it is text. */
-static void print_options(unsigned int mask)
+static int fail(const char *what, int rc)
 {
-	int i;
-
-	for (i = 0; i < NR_OPTIONS; i++) {
-		if (!(mask & BIT(i)))
-			continue;
-		mask &= ~BIT(i);
-		fprintf(stderr, "--%s%s", long_options[i].name,
-			!mask ? "" : mask & (mask - 1) ? ", " : " or ");
-	}
+	fprintf(stderr, PROGRAM ": %s: %s\n", what, strerror(-rc));
+	return EXIT_FAILURE;
 }
 
-static bool rules_hold(unsigned int given)
+static void vmm_group(void *arg, const struct iommu_hwpt_pgfault *fault,
+		      size_t nr)
 {
-	size_t i;
-
-	for (i = 0; i < ARRAY_SIZE(rules); i++) {
-		unsigned int clash = given & rules[i].excludes;
-		unsigned int needs = rules[i].needs;
-
-		if (!(given & BIT(rules[i].option)) ||
-		    (!clash && (!needs || (given & needs))))
-			continue;
-		fprintf(stderr, PROGRAM ": --%s %s ",
-			long_options[rules[i].option].name,
-			clash ? "does not go with" : "needs");
-		print_options(clash ? clash : needs);
-		fprintf(stderr, "; see --help\n");
-		return false;
-	}
-	return true;
-}
-
-static bool bad_value(int option, const char *text, const char *wanted)
-{
-	fprintf(stderr, PROGRAM ": --%s takes %s, not '%s'; see --help\n",
-		long_options[option].name, wanted, text);
-	return false;
-}
-
-static bool parse_number(int option, const char *text, unsigned long min,
-			 unsigned long max, unsigned long *value)
-{
-	char wanted[64], *end = NULL;
-
-	errno = 0;
-	*value = strtoul(text, &end, 10);
-	if (isdigit((unsigned char)*text) && !*end && !errno &&
-	    *value >= min && *value <= max)
-		return true;
-	snprintf(wanted, sizeof(wanted), "a number from %lu to %lu", min, max);
-	return bad_value(option, text, wanted);
-}
-
-static bool parse_id(int option, const char *text, __u32 min, __u32 max,
-		     __u32 *id)
-{
-	unsigned long value;
-
-	if (!parse_number(option, text, min, max, &value))
-		return false;
-	*id = value;
-	return true;
-}
-
-static bool parse_fd(int option, const char *text, int *fd)
-{
-	unsigned long value;
-
-	if (!parse_number(option, text, 0, INT_MAX, &value))
-		return false;
-	*fd = value;
-	return true;
-}
-
-static bool parse_transport(const char *text, enum vmm_transport *transport)
-{
-	for (*transport = VMM_MULTISHOT; *transport <= VMM_POLL; ++*transport)
-		if (!strcmp(text, transport_name(*transport)))
-			return true;
-	return bad_value(TRANSPORT, text, "multishot, read or poll");
-}
-
-static bool parse_answer(const char *text, __u32 *answer)
-{
-	*answer = !strcmp(text, "success") ? IOMMUFD_PAGE_RESP_SUCCESS :
-					     IOMMUFD_PAGE_RESP_INVALID;
-	return *answer == IOMMUFD_PAGE_RESP_SUCCESS ||
-	       !strcmp(text, "invalid") ||
-	       bad_value(ANSWER, text, "invalid or success");
-}
-
-static bool parse_value(int option, const char *text, struct options *options)
-{
-	switch (option) {
-	case IOMMUFD:
-		return parse_fd(option, text, &options->iommu);
-	case VFIO:
-		return parse_fd(option, text, &options->vfio);
-	case VIOMMU:
-		return parse_id(option, text, 1, UINT_MAX, &options->viommu);
-	case DEVICE:
-		return parse_id(option, text, 1, UINT_MAX, &options->device);
-	case IOAS:
-		return parse_id(option, text, 1, UINT_MAX, &options->ioas);
-	case MOCK_ATTACH:
-		return parse_id(option, text, 1, UINT_MAX, &options->mock_id);
-	case DEPTH:
-		return parse_id(option, text, 1, DEPTH_MAX, &options->depth);
-	case COUNT:
-		return parse_number(option, text, 0, ULONG_MAX,
-				    &options->count);
-	case BURST:
-		return parse_number(option, text, 1, BURST_MAX,
-				    &options->burst);
-	case GROUP:
-		return parse_number(option, text, 1, BURST_MAX,
-				    &options->group);
-	case TYPE:
-		options->type = vevent_type_find(text);
-		return options->type ||
-		       bad_value(option, text, "smmuv3, cmdqv or selftest");
-	case TRANSPORT:
-		return parse_transport(text, &options->transport);
-	case ANSWER:
-		return parse_answer(text, &options->answer);
-	default:
-		return true;
-	}
-}
-
-/* Says itself what is wrong. */
-static bool parse(int argc, char **argv, struct options *options,
-		  unsigned int *given)
-{
-	int option;
-
-	while ((option = getopt_long(argc, argv, "+", long_options,
-				     NULL)) != -1) {
-		if (option == '?') {
-			fprintf(stderr, PROGRAM ": see --help\n");
-			return false;
-		}
-		*given |= BIT(option);
-		if (!parse_value(option, optarg, options))
-			return false;
-	}
-	if (*given & BIT(HELP))
-		return true;
-	options->command = argv + optind;
-	if (optind < argc && !(*given & BIT(MOCK_SETUP))) {
-		fprintf(stderr, PROGRAM ": '%s' is no option; see --help\n",
-			argv[optind]);
-		return false;
-	}
-	if (optind == argc && (*given & BIT(MOCK_SETUP))) {
-		fprintf(stderr,
-			PROGRAM ": --mock-setup needs a command; see --help\n");
-		return false;
-	}
-	return rules_hold(*given);
-}
-
-/* What there is */
-
-/* @otherwise, unless it is something else that is missing. */
-static const char *advice(int error, const char *otherwise)
-{
-	return error == EMFILE || error == ENFILE || error == ENOMEM ?
-	       "free some memory or file descriptors" : otherwise;
-}
-
-static int get_iommufd(struct options *options, bool inherited)
-{
+	struct vmm *vmm = arg;
 	int rc;
 
-	if (inherited) {
-		rc = iommufd_check(options->iommu);
-		if (!rc)
-			return EXIT_OK;
-		return complain("open /dev/iommu and let it be inherited",
-				"file descriptor %d is %s", options->iommu,
-				rc == -EBADF ? "not open" : "no iommufd");
-	}
-	options->iommu = open("/dev/iommu", O_RDWR | O_CLOEXEC);
-	if (options->iommu >= 0)
-		return EXIT_OK;
-	if (errno == EACCES || errno == EPERM)
-		return complain("run as root or as a user who may open it",
-				"no permission for /dev/iommu");
-	return complain(advice(errno,
-			       "use a kernel with CONFIG_IOMMUFD, or modprobe iommufd"),
-			"cannot open /dev/iommu: %s", strerror(errno));
+	printf("fault group %u: device %u, ", fault->grpid, fault->dev_id);
+	if (fault->flags & IOMMU_PGFAULT_FLAGS_PASID_VALID)
+		printf("PASID %u, ", fault->pasid);
+	printf("cookie %u, %zu faults from %#llx\n", fault->cookie, nr,
+	       (unsigned long long)fault->addr);
+	/* A VMM maps the pages if it can, and responds then. */
+	rc = vmm_faults_respond(&vmm->faults, fault->cookie, vmm->response);
+	if (rc)
+		vmm->error = rc;
 }
 
-static int get_ring(struct vmm_ring *ring)
+static void vmm_event(void *arg, __u32 sequence, const void *data)
 {
-	int rc = vmm_ring_init(ring);
+	const struct vmm *vmm = arg;
+	const unsigned char *byte = data;
+	size_t i;
+
+	printf("event %u: ", sequence);
+	for (i = 0; i < vmm->type.data_len; i++)
+		printf("%02x", byte[i]);
+	putchar('\n');
+}
+
+static void vmm_lost(void *arg, __u32 nr, bool at_tail)
+{
+	(void)arg;
+	printf("lost %u events%s\n", nr, at_tail ? ", no later one yet" : "");
+}
+
+static void vmm_signal(struct vmm_op *op, int res, __u32 flags)
+{
+	(void)res;
+	(void)flags;
+	vmm_container(op, struct vmm, signal_op)->signalled = true;
+}
+
+static int vmm_error(const struct vmm *vmm)
+{
+	if (vmm->error)
+		return vmm->error;
+	return vmm->faults.reader.error ? vmm->faults.reader.error :
+					  vmm->events.reader.error;
+}
+
+static bool vmm_stops(void *arg)
+{
+	const struct vmm *vmm = arg;
+
+	return vmm->signalled || vmm_error(vmm) || ferror(stdout);
+}
+
+/* A signal completes a request, which ends vmm_ring_run(). */
+static int catch_signals(struct vmm *vmm)
+{
+	struct io_uring_sqe *sqe = vmm_ring_sqe(&vmm->ring);
+	sigset_t set;
+	int fd;
+
+	signal(SIGPIPE, SIG_IGN);
+	sigemptyset(&set);
+	sigaddset(&set, SIGTERM);
+	sigaddset(&set, SIGINT);
+	sigprocmask(SIG_BLOCK, &set, NULL);
+	fd = signalfd(-1, &set, SFD_CLOEXEC);
+	if (fd < 0 || !sqe)
+		return fail("cannot wait for signals", fd < 0 ? -errno : -EBUSY);
+	vmm->signal_op.done = vmm_signal;
+	io_uring_prep_poll_add(sqe, fd, POLLIN);
+	io_uring_sqe_set_data(sqe, &vmm->signal_op);
+	return 0;
+}
+
+static int serve_viommu(struct vmm *vmm)
+{
+	int rc = eventq_vevent_alloc(vmm->number[IOMMUFD], vmm->number[VIOMMU],
+				     vmm->type.type, vmm->number[DEPTH],
+				     &vmm->event_queue);
+
+	if (rc)
+		return fail("cannot allocate an event queue", rc);
+	rc = vmm_vevents_init(&vmm->events, &vmm->ring, vmm->event_queue.fd,
+			      vmm->transport, vmm->type.data_len);
+	vmm->events.event = vmm_event;
+	vmm->events.lost = vmm_lost;
+	vmm->events.arg = vmm;
+	if (!rc)
+		rc = vmm_reader_arm(&vmm->events.reader);
+	if (rc)
+		return fail("cannot read events", rc);
+	printf("event queue %u of vIOMMU %d\n", vmm->event_queue.id,
+	       vmm->number[VIOMMU]);
+	return 0;
+}
+
+static int serve_device(struct vmm *vmm)
+{
+	int iommu = vmm->number[IOMMUFD], device = vmm->number[DEVICE];
+	int rc = eventq_fault_alloc(iommu, 0, &vmm->fault_queue);
 
 	if (!rc)
-		return EXIT_OK;
-	if (rc == -EPERM)
-		return complain("set the sysctl kernel.io_uring_disabled to 0",
-				"io_uring is forbidden");
-	return complain(advice(-rc,
-			       "use Linux 6.1 or newer with CONFIG_IO_URING"),
-			"cannot make an io_uring: %s", strerror(-rc));
-}
-
-static const char *offered(bool there)
-{
-	return there ? "offered" : "not offered (older kernel)";
-}
-
-static void print_kernel(const struct eventq_features *features,
-			 enum vmm_transport transport)
-{
-	struct utsname name;
-
-	uname(&name);
-	if (!output_json) {
-		printf("iommufd event queues on Linux %s; ", name.release);
-		printf("flag for waiting reads: %s\n",
-		       offered(features->wait_read));
-		printf("io_uring: inline reads %s, ",
-		       offered(features->inline_reads));
-		printf("READ_MULTISHOT %s, ", offered(features->multishot));
-		printf("buffer rings %s; used: %s\n",
-		       offered(features->buffer_rings),
-		       transport_name(transport));
-		return;
-	}
-	record_begin("kernel");
-	record_string("kernel", "%s", name.release);
-	record_bool("fault_queues", true);
-	record_bool("wait_read_flag", features->wait_read);
-	record_bool("inline_reads", features->inline_reads);
-	record_bool("read_multishot", features->multishot);
-	record_bool("buffer_rings", features->buffer_rings);
-	record_string("transport", "%s", transport_name(transport));
-	record_end();
-}
-
-static int probe(struct options *options, struct vmm_ring *ring, bool forced)
-{
-	struct eventq_features features = {};
-	int rc = eventq_probe(options->iommu, ring, &features);
-
-	if (rc == -ENOTTY)
-		return complain("use Linux 6.11 or newer",
-				"this kernel has no fault queues");
+		rc = eventq_hwpt_alloc(iommu, device, vmm->number[IOAS],
+				       &vmm->fault_queue, &vmm->hwpt);
 	if (rc)
-		return complain("free some memory or file descriptors",
-				"cannot make a fault queue: %s", strerror(-rc));
-	if (!forced)
-		options->transport = eventq_best(&features);
-	print_kernel(&features, options->transport);
-	if (!eventq_can(&features, options->transport))
-		return complain("leave out --transport, or give another one",
-				"this kernel cannot do --transport=%s",
-				transport_name(options->transport));
-	return EXIT_OK;
+		return fail("cannot allocate a page table with faults", rc);
+	rc = vmm_faults_init(&vmm->faults, &vmm->ring, vmm->fault_queue.fd,
+			     vmm->transport);
+	vmm->faults.group = vmm_group;
+	vmm->faults.arg = vmm;
+	/* Arm before the device can fault. */
+	if (!rc)
+		rc = vmm_reader_arm(&vmm->faults.reader);
+	if (rc)
+		return fail("cannot read faults", rc);
+	if (vmm->number[VFIO] >= 0)
+		rc = eventq_vfio_attach(vmm->number[VFIO], vmm->hwpt);
+	if (rc)
+		return fail("cannot attach the device", rc);
+	vmm->attached = vmm->number[VFIO] >= 0;
+	printf("fault queue %u of device %d, page table %u\n",
+	       vmm->fault_queue.id, device, vmm->hwpt);
+	return 0;
 }
 
-static int run(struct options *options, unsigned int given)
+/* Undo whatever serve_viommu() and serve_device() did. */
+static int stop(struct vmm *vmm)
 {
-	struct vmm_ring ring;
-	int status = get_iommufd(options, given & BIT(IOMMUFD));
+	int rc = vmm_faults_stop(&vmm->faults), status = 0;
 
-	if (status)
-		return status;
-	if (given & BIT(MOCK_SETUP))
-		return mode_mock_setup(options);
-	status = get_ring(&ring);
-	if (status)
-		return status;
-	status = probe(options, &ring, given & BIT(TRANSPORT));
-	if (!status && (given & BIT(DEMO)))
-		status = mode_demo(options, &ring);
-	else if (!status && (given & BIT(MOCK)))
-		status = mode_mock(options, &ring);
-	else if (!status && (given & BIT(IOMMUFD)))
-		status = mode_existing(options, &ring, NULL, NULL);
-	vmm_ring_exit(&ring);
-	return output_end(status);
+	if (!rc)
+		rc = vmm_reader_disarm(&vmm->events.reader);
+	if (rc)
+		return fail("cannot cancel a read", rc);
+	/* The kernel responds to fault groups that are left, with INVALID. */
+	if (vmm->attached)
+		rc = eventq_vfio_attach(vmm->number[VFIO], vmm->number[IOAS]);
+	if (!rc && vmm->hwpt)
+		rc = eventq_destroy(vmm->number[IOMMUFD], vmm->hwpt);
+	if (rc)
+		status = fail("cannot destroy the page table", rc);
+	if (vmm->fault_queue.id)
+		eventq_free(vmm->number[IOMMUFD], &vmm->fault_queue);
+	if (vmm->event_queue.id)
+		eventq_free(vmm->number[IOMMUFD], &vmm->event_queue);
+	vmm_faults_exit(&vmm->faults);
+	vmm_vevents_exit(&vmm->events);
+	return status;
+}
+
+static int serve(struct vmm *vmm)
+{
+	int rc, status = catch_signals(vmm);
+
+	if (!status && vmm->number[VIOMMU])
+		status = serve_viommu(vmm);
+	if (!status && vmm->number[DEVICE])
+		status = serve_device(vmm);
+	if (!status) {
+		rc = vmm_ring_run(&vmm->ring, vmm_stops, vmm, VMM_NO_TIMEOUT);
+		if (!rc)
+			rc = vmm_error(vmm);
+		if (rc)
+			status = fail("cannot go on", rc);
+	}
+	return stop(vmm) ? EXIT_FAILURE : status;
+}
+
+static int run(struct vmm *vmm, bool inherited)
+{
+	struct eventq_features has;
+	int iommu = vmm->number[IOMMUFD], rc;
+
+	if (!inherited)
+		iommu = open("/dev/iommu", O_RDWR | O_CLOEXEC);
+	rc = iommu < 0 ? -errno : eventq_check_iommufd(iommu);
+	if (rc)
+		return fail("cannot use /dev/iommu", rc);
+	rc = vmm_ring_init(&vmm->ring);
+	if (rc)
+		return fail("cannot set up an io_uring", rc);
+	rc = eventq_probe(iommu, &vmm->ring, &has);
+	if (rc)
+		return fail("cannot allocate a fault queue", rc);
+	vmm->transport = eventq_best(&has);
+	printf("kernel: waiting reads %d, inline reads %d, READ_MULTISHOT %d, ",
+	       has.wait_read, has.inline_reads, has.multishot);
+	printf("buffer rings %d; transport: %s\n", has.buffer_rings,
+	       eventq_transport_name(vmm->transport));
+	return inherited ? serve(vmm) : 0;
+}
+
+/* Returns -1 if @text is not a number up to INT_MAX; iommufd has no larger ID. */
+static int parse_number(const char *text)
+{
+	char *end;
+	unsigned long long number = strtoull(text, &end, 10);
+
+	return isdigit((unsigned char)*text) && !*end && number <= INT_MAX ?
+	       (int)number : -1;
+}
+
+/* Returns false if @option, which getopt_long() found, or its value is bad. */
+static bool parse(int option, struct vmm *vmm)
+{
+	const struct eventq_type *type;
+	char more;
+
+	switch (option) {
+	case TYPE:
+		type = eventq_type_find(optarg);
+		if (type)
+			vmm->type = *type;
+		return type || (sscanf(optarg, "%10u:%4zu%c", &vmm->type.type,
+				       &vmm->type.data_len, &more) == 2 &&
+				vmm->type.data_len);
+	case RESPONSE:
+		vmm->response = strcmp(optarg, "success") ?
+				IOMMUFD_PAGE_RESP_INVALID :
+				IOMMUFD_PAGE_RESP_SUCCESS;
+		return !vmm->response || !strcmp(optarg, "invalid");
+	case '?':
+		return false;
+	default:
+		vmm->number[option] = parse_number(optarg);
+		return vmm->number[option] >= 0;
+	}
+}
+
+/* Each option has those that it needs. */
+static bool makes_sense(unsigned int given)
+{
+	bool device = given & BIT(DEVICE), viommu = given & BIT(VIOMMU);
+
+	return !(given & BIT(IOMMUFD)) == !(device || viommu) &&
+	       !(given & BIT(IOAS)) == !device &&
+	       (device || !(given & (BIT(VFIO) | BIT(RESPONSE)))) &&
+	       (viommu || !(given & (BIT(TYPE) | BIT(DEPTH))));
 }
 
 int main(int argc, char **argv)
 {
-	struct options options = {
-		.answer = IOMMUFD_PAGE_RESP_INVALID,
-		.depth = 256,
-		.burst = 2,
-		.group = 1,
-		.type = vevent_type_find("smmuv3"),
-		.vfio = -1,
+	struct vmm vmm = {
+		.number = { [DEPTH] = DEFAULT_DEPTH, [VFIO] = -1 },
+		.type = *eventq_type_find("smmuv3"),
+		.response = IOMMUFD_PAGE_RESP_INVALID,
 	};
 	unsigned int given = 0;
+	bool good = true;
+	int option, status;
 
-	if (!parse(argc, argv, &options, &given))
-		return EXIT_USAGE;
-	if (given & BIT(HELP)) {
-		fputs(help, stdout);
-		return output_end(EXIT_OK);
+	while (good && (option = getopt_long(argc, argv, "", long_options,
+					     NULL)) != -1) {
+		if (option == HELP)
+			return fputs(help, stdout) < 0;
+		good = parse(option, &vmm);
+		given |= option == '?' ? 0 : BIT(option);
 	}
-	options.has_count = given & BIT(COUNT);
-	options.has_viommu = given & BIT(VIOMMU);
-	options.has_device = given & BIT(DEVICE);
-	options.has_mock_id = given & BIT(MOCK_ATTACH);
-	output_json = given & BIT(JSON);
-	/* Who reads along through a pipe gets lines when they are there. */
+	if (!good || optind < argc || !makes_sense(given)) {
+		fprintf(stderr, PROGRAM ": bad options; see --help\n");
+		return STATUS_USAGE;
+	}
 	setvbuf(stdout, NULL, _IOLBF, 0);
-	return run(&options, given);
+	status = run(&vmm, given & BIT(IOMMUFD));
+	if (fflush(stdout) || ferror(stdout))
+		return fail("cannot write to standard output", -EIO);
+	return status;
 }

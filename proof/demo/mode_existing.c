@@ -14,7 +14,7 @@
 
 /* What was made, to be undone from the end. */
 struct made {
-	struct queue faults, vevents;
+	struct eventq faults, vevents;
 	__u32 hwpt;
 	bool has_faults, has_hwpt, has_vevents, attached;
 };
@@ -25,12 +25,25 @@ static int attach(const struct options *options, __u32 pt)
 {
 	if (options->has_mock_id)
 		return mock_attach(options->iommu, options->mock_id, pt);
-	return vfio_attach(options->vfio, pt);
+	return eventq_vfio_attach(options->vfio, pt);
+}
+
+/* -ENOENT if there is no IOAS of that ID. */
+static int check_ioas(int iommu, __u32 ioas)
+{
+	struct iommu_ioas_iova_ranges cmd = {
+		.size = sizeof(cmd),
+		.ioas_id = ioas,
+	};
+	int rc = eventq_ioctl(iommu, IOMMU_IOAS_IOVA_RANGES, &cmd);
+
+	/* The IOAS exists, and there is no room for its ranges. */
+	return rc == -EMSGSIZE ? 0 : rc;
 }
 
 static int complain_hwpt(const struct options *options, int rc)
 {
-	if (ioas_check(options->iommu, options->ioas))
+	if (check_ioas(options->iommu, options->ioas))
 		return complain("give the ID that IOMMU_IOAS_ALLOC returned",
 				"there is no IOAS %u", options->ioas);
 	if (rc == -ENOENT)
@@ -75,14 +88,14 @@ static void record_fault_queue(const struct options *options,
 static int serve_device(const struct options *options, struct server *server,
 			struct made *made)
 {
-	int rc = fault_queue_alloc(options->iommu, 0, &made->faults);
+	int rc = eventq_fault_alloc(options->iommu, 0, &made->faults);
 
 	if (rc)
 		return complain("free some memory or file descriptors",
 				"cannot make a fault queue: %s", strerror(-rc));
 	made->has_faults = true;
-	rc = fault_hwpt_alloc(options->iommu, options->device, options->ioas,
-			      &made->faults, &made->hwpt);
+	rc = eventq_hwpt_alloc(options->iommu, options->device, options->ioas,
+			       &made->faults, &made->hwpt);
 	if (rc)
 		return complain_hwpt(options, rc);
 	made->has_hwpt = true;
@@ -133,7 +146,7 @@ static int complain_vevents(const struct options *options, int rc)
 static int serve_viommu(const struct options *options, struct server *server,
 			struct made *made)
 {
-	int rc = vevent_queue_alloc(options->iommu, options->viommu,
+	int rc = eventq_vevent_alloc(options->iommu, options->viommu,
 				    options->type->type, options->depth,
 				    &made->vevents);
 
@@ -154,8 +167,8 @@ static int serve_viommu(const struct options *options, struct server *server,
 }
 
 /*
- * Attaching the device to its address space again answers the faults that are
- * left, on every kernel; with the last close older ones leave it waiting.
+ * Attaching the device to its address space again responds to the faults that
+ * are left, on every kernel; on the last close older ones leave it waiting.
  */
 static int undo(const struct options *options, const struct made *made)
 {
@@ -168,14 +181,14 @@ static int undo(const struct options *options, const struct made *made)
 				  "device %u stays attached to page table %u: %s",
 				  options->device, made->hwpt, strerror(-rc));
 	else if (made->has_hwpt)
-		rc = iommufd_destroy(options->iommu, made->hwpt);
+		rc = eventq_destroy(options->iommu, made->hwpt);
 	if (rc == -EBUSY && !made->attached)
 		complain("attach its device to another one, and destroy it",
 			 "page table %u is in use and stays", made->hwpt);
 	if (made->has_faults)
-		queue_free(options->iommu, &made->faults);
+		eventq_free(options->iommu, &made->faults);
 	if (made->has_vevents)
-		queue_free(options->iommu, &made->vevents);
+		eventq_free(options->iommu, &made->vevents);
 	return status;
 }
 
@@ -185,7 +198,7 @@ int mode_existing(const struct options *options, struct vmm_ring *ring,
 	struct server server = {
 		.ring = ring,
 		.transport = options->transport,
-		.answer = options->answer,
+		.response = options->response,
 		.count = options->count,
 	};
 	struct made made = {};

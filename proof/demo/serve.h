@@ -7,23 +7,20 @@
 #ifndef EVENTQ_SERVE_H
 #define EVENTQ_SERVE_H
 
+#include "eventq_ioctl.h"
 #include "eventq_vmm.h"
 
-/* A type of vIOMMU events; what a VMM does with the payload is up to it. */
-struct vevent_type {
-	const char *name;
-	__u32 type;
-	size_t data_len;
-};
+/* The types of the uAPI, and the mock's; NULL if there is none of that name. */
+const struct eventq_type *event_type_find(const char *name);
 
-/* NULL if there is none of that name. */
-const struct vevent_type *vevent_type_find(const char *name);
+/* Worker threads of io_uring in this process; inline requests need none. */
+unsigned int count_workers(void);
 
 struct server {
 	/* Set by the caller, all others 0 */
 	struct vmm_ring *ring;
 	enum vmm_transport transport;
-	__u32 answer;		/* to all faults, IOMMUFD_PAGE_RESP_* */
+	__u32 response;		/* to all faults, IOMMUFD_PAGE_RESP_* */
 	unsigned long count;	/* of records, then it stops; 0 is never */
 	void (*more_summary)(void *arg);	/* adds to it, or NULL */
 	void *arg;
@@ -31,7 +28,7 @@ struct server {
 	struct vmm_faults faults;
 	struct vmm_vevents vevents;
 	bool has_faults, has_vevents;
-	const struct vevent_type *type;
+	const struct eventq_type *type;
 	struct vmm_op signal_op;
 	int signal_fd;
 	int signal;		/* that came */
@@ -39,8 +36,6 @@ struct server {
 	const char *failed;	/* and of what */
 	unsigned long nr_groups, nr_faults, nr_events, nr_lost;
 };
-
-const char *transport_name(enum vmm_transport transport);
 
 /*
  * From here on SIGINT and SIGTERM end server_run(). All that return int return
@@ -50,7 +45,7 @@ int server_start(struct server *server);
 /* Arm the queue's read. */
 int server_add_faults(struct server *server, int fd);
 int server_add_vevents(struct server *server, int fd,
-		       const struct vevent_type *type);
+		       const struct eventq_type *type);
 /* End server_run() with a complaint, if @rc is an error. */
 void server_fail(struct server *server, const char *what, int rc);
 /*

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
- * The modes of the sample, and the options that reach them. One function each;
+ * The modes of the demo, and the options that reach them. One function each;
  * they return an exit status and say themselves what failed.
  */
 #ifndef EVENTQ_MODES_H
@@ -10,17 +10,17 @@
 
 struct options {
 	enum vmm_transport transport;
-	__u32 answer;		/* IOMMUFD_PAGE_RESP_* */
+	__u32 response;		/* IOMMUFD_PAGE_RESP_* */
 	bool has_count;
 	unsigned long count, burst, group;
 	int iommu;		/* of --iommufd, or opened */
 
 	bool has_viommu, has_device, has_mock_id;
 	__u32 viommu, depth;
-	const struct vevent_type *type;
+	const struct eventq_type *type;
 	__u32 device, ioas;
 	int vfio;		/* -1: none */
-	__u32 mock_id;
+	__u32 mock_id, pt;	/* of --attach */
 	char **command;		/* of --mock-setup */
 };
 
@@ -34,6 +34,8 @@ int mode_existing(const struct options *options, struct vmm_ring *ring,
 		  int (*started)(void *arg, struct server *server), void *arg);
 /* --mock: the same with mock devices, which fault meanwhile */
 int mode_mock(const struct options *options, struct vmm_ring *ring);
+/* --attach: attach a mock device, and nothing else */
+int mode_attach(const struct options *options);
 /* --mock-setup: run a command with mock devices that it can serve */
 int mode_mock_setup(const struct options *options);
 

@@ -26,20 +26,20 @@ struct mock_setup {
 	__u32 viommu;
 };
 
-enum mock_answer_code {
-	MOCK_ANSWER_SUCCESS,
-	MOCK_ANSWER_INVALID,
-	MOCK_ANSWER_FAILURE,
-	MOCK_ANSWER_NONE,	/* it still waits */
+enum mock_response_code {
+	MOCK_RESPONSE_SUCCESS,
+	MOCK_RESPONSE_INVALID,
+	MOCK_RESPONSE_FAILURE,
+	MOCK_RESPONSE_NONE,	/* it still waits */
 };
 
-struct mock_answer {
+struct mock_response {
 	__u32 grpid;
-	enum mock_answer_code code;
+	enum mock_response_code code;
 	__u32 nr_success, nr_invalid;	/* since the device was made */
 };
 
-const char *mock_answer_name(enum mock_answer_code code);
+const char *mock_response_name(enum mock_response_code code);
 
 /* All return 0 or a negative errno. */
 int mock_ioas(int iommu, __u32 *ioas);
@@ -56,8 +56,8 @@ int mock_setup(struct mock_setup *setup);
 int mock_fault_group(int iommu, const struct mock_device *dev, __u32 grpid,
 		     unsigned int nr);
 int mock_vevent(int iommu, const struct mock_device *dev);
-/* The oldest answer @dev got that was not asked for before. */
-int mock_answer(int iommu, const struct mock_device *dev,
-		struct mock_answer *answer);
+/* The oldest response @dev got that was not asked for before. */
+int mock_response(int iommu, const struct mock_device *dev,
+		  struct mock_response *response);
 
 #endif

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * --mock and --mock-setup: mock devices that fault at a modest rate, served
- * here or by another program. How they are served does not belong here.
+ * --mock, --mock-setup and --attach: mock devices that fault at a modest rate,
+ * served here or by another program. How they are served does not belong here.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -108,13 +108,13 @@ static void raiser_tick(struct vmm_op *op, int res, __u32 flags)
 static void raiser_summary(void *arg)
 {
 	const struct raiser *raiser = arg;
-	struct mock_answer answer;
+	struct mock_response response;
 
-	if (mock_answer(raiser->setup->iommu, &raiser->setup->fault_dev,
-			&answer))
+	if (mock_response(raiser->setup->iommu, &raiser->setup->fault_dev,
+			  &response))
 		return;
-	record_number("device_got_success", answer.nr_success);
-	record_number("device_got_invalid", answer.nr_invalid);
+	record_number("device_got_success", response.nr_success);
+	record_number("device_got_invalid", response.nr_invalid);
 }
 
 static int raiser_start(void *arg, struct server *server)
@@ -147,7 +147,7 @@ int mode_mock(const struct options *options, struct vmm_ring *ring)
 	objects.count = count;
 	objects.has_viommu = true;
 	objects.viommu = setup.viommu;
-	objects.type = vevent_type_find("selftest");
+	objects.type = event_type_find("selftest");
 	objects.depth = DEPTH;
 	objects.has_device = true;
 	objects.device = setup.fault_dev.dev_id;
@@ -211,6 +211,17 @@ static int attend(const struct mock_setup *setup, pid_t child,
 	}
 	return WIFEXITED(status) ? WEXITSTATUS(status) :
 				   128 + WTERMSIG(status);
+}
+
+int mode_attach(const struct options *options)
+{
+	int rc = mock_attach(options->iommu, options->mock_id, options->pt);
+
+	if (rc)
+		return complain("give EVENTQ_MOCK_ID of --mock-setup and a page table",
+				"cannot attach mock device %u to %u: %s",
+				options->mock_id, options->pt, strerror(-rc));
+	return EXIT_OK;
 }
 
 int mode_mock_setup(const struct options *options)

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
- * What the modes of the sample share in talking to people and programs: records
+ * What the modes of the demo share in talking to people and programs: records
  * as text or JSON, complaints, exit statuses. Nothing of iommufd here.
  */
 #ifndef EVENTQ_OUTPUT_H
@@ -8,7 +8,7 @@
 
 #include <stdbool.h>
 
-#define PROGRAM "iommufd_eventq_vmm"
+#define PROGRAM "eventq_demo"
 
 enum { EXIT_OK, EXIT_MISSING, EXIT_USAGE };
 

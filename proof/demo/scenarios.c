@@ -20,7 +20,7 @@
 #define DEPTH 4
 #define NR_EVENTS 10
 /* Not a uAPI code: the VMM takes its time. */
-#define NO_ANSWER_YET (~0U)
+#define NO_RESPONSE_YET (~0U)
 
 #define ARRAY_SIZE(a) (sizeof(a) / sizeof((a)[0]))
 
@@ -29,10 +29,10 @@ struct demo {
 	struct result *result;
 	struct mock_setup setup;
 	struct mock_device dev[2];	/* A, B: their faults come to us */
-	struct queue fault_queue, vevent_queue;
+	struct eventq fault_queue, vevent_queue;
 	struct vmm_faults faults;
 	struct vmm_vevents vevents;
-	__u32 code[2];			/* how to answer each device */
+	__u32 code[2];			/* how to respond to each device */
 	size_t nr_groups, nr_events, nr_lost;
 	size_t groups_wanted, events_wanted;
 	bool at_tail, strange;
@@ -94,9 +94,9 @@ static void fault_group(void *arg, const struct iommu_hwpt_pgfault *fault,
 	saw(demo->result, "%sdevice %c: group %u, %zu fault%s at %#llx",
 	    demo->nr_groups > 1 ? "; " : "", second ? 'B' : 'A', fault->grpid,
 	    nr, nr > 1 ? "s" : "", (unsigned long long)fault->addr);
-	if (code == NO_ANSWER_YET)
+	if (code == NO_RESPONSE_YET)
 		saw(demo->result, ", left open");
-	else if (vmm_faults_answer(&demo->faults, fault->cookie, code))
+	else if (vmm_faults_respond(&demo->faults, fault->cookie, code))
 		demo->strange = true;
 }
 
@@ -127,7 +127,7 @@ static void vevents_lost(void *arg, __u32 nr, bool at_tail)
 static int route_faults(struct demo *demo, const struct mock_device *dev)
 {
 	__u32 hwpt;
-	int rc = fault_hwpt_alloc(demo->setup.iommu, dev->dev_id,
+	int rc = eventq_hwpt_alloc(demo->setup.iommu, dev->dev_id,
 				  demo->setup.ioas, &demo->fault_queue, &hwpt);
 
 	return rc ? rc : mock_attach(demo->setup.iommu, dev->stdev_id, hwpt);
@@ -136,16 +136,16 @@ static int route_faults(struct demo *demo, const struct mock_device *dev)
 static int make_queues(struct demo *demo)
 {
 	const struct mock_setup *setup = &demo->setup;
-	int rc = fault_queue_alloc(setup->iommu, 0, &demo->fault_queue);
+	int rc = eventq_fault_alloc(setup->iommu, 0, &demo->fault_queue);
 
 	if (!rc)
 		rc = route_faults(demo, &demo->dev[0]);
 	if (!rc)
 		rc = route_faults(demo, &demo->dev[1]);
 	if (!rc)
-		rc = vevent_queue_alloc(setup->iommu, setup->viommu,
-					IOMMU_VEVENTQ_TYPE_SELFTEST, DEPTH,
-					&demo->vevent_queue);
+		rc = eventq_vevent_alloc(setup->iommu, setup->viommu,
+					 IOMMU_VEVENTQ_TYPE_SELFTEST, DEPTH,
+					 &demo->vevent_queue);
 	return rc;
 }
 
@@ -203,7 +203,7 @@ static bool disarm(struct demo *demo, struct vmm_reader *reader)
 		       vmm_reader_disarm(reader));
 }
 
-static void close_queue(struct queue *queue)
+static void close_queue(struct eventq *queue)
 {
 	if (queue->fd >= 0)
 		close(queue->fd);
@@ -266,36 +266,36 @@ static bool serve(struct demo *demo, size_t groups, size_t events)
 	       !failed(result, "event queue", demo->vevents.reader.error);
 }
 
-/* The device's next answer is @code for @grpid. */
-static bool got_answer(struct demo *demo, unsigned int dev, __u32 grpid,
-		       enum mock_answer_code code)
+/* The device's next response is @code for @grpid. */
+static bool got_response(struct demo *demo, unsigned int dev, __u32 grpid,
+			 enum mock_response_code code)
 {
 	struct result *result = demo->result;
-	struct mock_answer answer;
+	struct mock_response response;
 
-	if (mock_answer(demo->setup.iommu, &demo->dev[dev], &answer)) {
+	if (mock_response(demo->setup.iommu, &demo->dev[dev], &response)) {
 		if (!*result->device)
 			device_got(result, "not told by this mock device");
 		return false;
 	}
 	if (*result->device)
 		device_got(result, "; ");
-	device_got(result, "%c: %s", 'A' + dev, mock_answer_name(answer.code));
-	if (answer.code != MOCK_ANSWER_NONE)
-		device_got(result, " for group %u", answer.grpid);
-	return answer.code == code && answer.grpid == grpid;
+	device_got(result, "%c: %s", 'A' + dev, mock_response_name(response.code));
+	if (response.code != MOCK_RESPONSE_NONE)
+		device_got(result, " for group %u", response.grpid);
+	return response.code == code && response.grpid == grpid;
 }
 
-/* Nothing more: a fault must not be answered twice. */
-static bool no_more_answers(struct demo *demo, unsigned int dev)
+/* Nothing more: a fault must not get two responses. */
+static bool no_more_responses(struct demo *demo, unsigned int dev)
 {
-	struct mock_answer answer;
+	struct mock_response response;
 
-	if (mock_answer(demo->setup.iommu, &demo->dev[dev], &answer) ||
-	    answer.code == MOCK_ANSWER_NONE)
+	if (mock_response(demo->setup.iommu, &demo->dev[dev], &response) ||
+	    response.code == MOCK_RESPONSE_NONE)
 		return true;
 	device_got(demo->result, "; %c: a second %s", 'A' + dev,
-		   mock_answer_name(answer.code));
+		   mock_response_name(response.code));
 	return false;
 }
 
@@ -308,10 +308,10 @@ static bool run_two_devices(struct demo *demo)
 	ok = arm(demo, &demo->faults.reader) && send_fault(demo, 0, 1, 1) &&
 	     send_fault(demo, 1, 2, 1) && serve(demo, 2, 0);
 	/* Each of these is worth showing, whatever the others say. */
-	ok &= got_answer(demo, 0, 1, MOCK_ANSWER_SUCCESS);
-	ok &= got_answer(demo, 1, 2, MOCK_ANSWER_INVALID);
-	ok &= no_more_answers(demo, 0);
-	ok &= no_more_answers(demo, 1);
+	ok &= got_response(demo, 0, 1, MOCK_RESPONSE_SUCCESS);
+	ok &= got_response(demo, 1, 2, MOCK_RESPONSE_INVALID);
+	ok &= no_more_responses(demo, 0);
+	ok &= no_more_responses(demo, 1);
 	return ok;
 }
 
@@ -322,22 +322,22 @@ static bool run_group(struct demo *demo)
 	demo->code[0] = IOMMUFD_PAGE_RESP_SUCCESS;
 	ok = arm(demo, &demo->faults.reader) &&
 	     send_fault(demo, 0, 7, GROUP_LEN) && serve(demo, 1, 0) &&
-	     demo->nr_groups == 1 && demo->faults.answered == 1;
-	ok &= got_answer(demo, 0, 7, MOCK_ANSWER_SUCCESS);
-	ok &= no_more_answers(demo, 0);
+	     demo->nr_groups == 1 && demo->faults.responded == 1;
+	ok &= got_response(demo, 0, 7, MOCK_RESPONSE_SUCCESS);
+	ok &= no_more_responses(demo, 0);
 	return ok;
 }
 
 static bool run_vevent(struct demo *demo)
 {
-	device_got(demo->result, "(not answered)");
+	device_got(demo->result, "(no response)");
 	return arm(demo, &demo->vevents.reader) && send_vevents(demo, 1) &&
 	       serve(demo, 0, 1) && demo->nr_events == 1 && !demo->nr_lost;
 }
 
 static bool run_overflow(struct demo *demo)
 {
-	device_got(demo->result, "(not answered)");
+	device_got(demo->result, "(no response)");
 	/* No read armed: it would take the first event out at once. */
 	return send_vevents(demo, NR_EVENTS) &&
 	       arm(demo, &demo->vevents.reader) &&
@@ -349,20 +349,20 @@ static bool run_close(struct demo *demo)
 {
 	bool ok;
 
-	demo->code[0] = NO_ANSWER_YET;
-	/* One fault read and not answered, one not even read. */
+	demo->code[0] = NO_RESPONSE_YET;
+	/* One fault read and without response, one not even read. */
 	ok = arm(demo, &demo->faults.reader) && send_fault(demo, 0, 1, 1) &&
 	     serve(demo, 1, 0);
 	ok &= disarm(demo, &demo->faults.reader);
 	ok &= send_fault(demo, 0, 2, 1);
 	close_queue(&demo->fault_queue);
 	saw(demo->result, "; group 2 never read; fd closed");
-	ok &= got_answer(demo, 0, 1, MOCK_ANSWER_INVALID);
-	ok &= got_answer(demo, 0, 2, MOCK_ANSWER_INVALID);
-	/* Nobody can answer a later one either. */
+	ok &= got_response(demo, 0, 1, MOCK_RESPONSE_INVALID);
+	ok &= got_response(demo, 0, 2, MOCK_RESPONSE_INVALID);
+	/* Nobody can respond to a later one either. */
 	ok &= send_fault(demo, 0, 3, 1);
-	ok &= got_answer(demo, 0, 3, MOCK_ANSWER_INVALID);
-	ok &= no_more_answers(demo, 0);
+	ok &= got_response(demo, 0, 3, MOCK_RESPONSE_INVALID);
+	ok &= no_more_responses(demo, 0);
 	return ok;
 }
 
@@ -378,11 +378,11 @@ void run_scenario(const struct scenario *scenario, struct result *result)
 const struct scenario scenarios[] = {
 	{
 		.name = "two-devices",
-		.done = "two devices fault on one queue; READ armed before, one WRITE answers",
+		.done = "two devices fault on one queue; READ armed before, one WRITE responds",
 		.run = run_two_devices,
 	}, {
 		.name = "group",
-		.done = "a group of 5 faults, answered once with SUCCESS",
+		.done = "a group of 5 faults, one response, SUCCESS",
 		.run = run_group,
 	}, {
 		.name = "vevent",

@@ -12,25 +12,25 @@ static int test_call(int iommu, __u32 op, struct iommu_test_cmd *cmd)
 {
 	cmd->size = sizeof(*cmd);
 	cmd->op = op;
-	return iommufd_call(iommu, IOMMU_TEST_CMD, cmd);
+	return eventq_ioctl(iommu, IOMMU_TEST_CMD, cmd);
 }
 
-const char *mock_answer_name(enum mock_answer_code code)
+const char *mock_response_name(enum mock_response_code code)
 {
 	static const char * const names[] = {
-		[MOCK_ANSWER_SUCCESS] = "SUCCESS",
-		[MOCK_ANSWER_INVALID] = "INVALID",
-		[MOCK_ANSWER_FAILURE] = "FAILURE",
-		[MOCK_ANSWER_NONE] = "no answer",
+		[MOCK_RESPONSE_SUCCESS] = "SUCCESS",
+		[MOCK_RESPONSE_INVALID] = "INVALID",
+		[MOCK_RESPONSE_FAILURE] = "FAILURE",
+		[MOCK_RESPONSE_NONE] = "no response",
 	};
 
-	return code <= MOCK_ANSWER_NONE ? names[code] : "unknown";
+	return code <= MOCK_RESPONSE_NONE ? names[code] : "unknown";
 }
 
 int mock_ioas(int iommu, __u32 *ioas)
 {
 	struct iommu_ioas_alloc cmd = { .size = sizeof(cmd) };
-	int rc = iommufd_call(iommu, IOMMU_IOAS_ALLOC, &cmd);
+	int rc = eventq_ioctl(iommu, IOMMU_IOAS_ALLOC, &cmd);
 
 	*ioas = cmd.out_ioas_id;
 	return rc;
@@ -70,12 +70,12 @@ static int alloc_viommu(int iommu, __u32 ioas, const struct mock_device *dev,
 		.type = IOMMU_VIOMMU_TYPE_SELFTEST,
 		.dev_id = dev->dev_id,
 	};
-	int rc = iommufd_call(iommu, IOMMU_HWPT_ALLOC, &parent);
+	int rc = eventq_ioctl(iommu, IOMMU_HWPT_ALLOC, &parent);
 
 	if (rc)
 		return rc;
 	cmd.hwpt_id = parent.out_hwpt_id;
-	rc = iommufd_call(iommu, IOMMU_VIOMMU_ALLOC, &cmd);
+	rc = eventq_ioctl(iommu, IOMMU_VIOMMU_ALLOC, &cmd);
 	*viommu = cmd.out_viommu_id;
 	return rc;
 }
@@ -102,11 +102,11 @@ int mock_viommu(int iommu, __u32 ioas, const struct mock_device *dev,
 		return rc;
 	/* The guest's number of the device comes before it is attached. */
 	vdev.viommu_id = *viommu;
-	rc = iommufd_call(iommu, IOMMU_VDEVICE_ALLOC, &vdev);
+	rc = eventq_ioctl(iommu, IOMMU_VDEVICE_ALLOC, &vdev);
 	if (rc)
 		return rc;
 	nested.pt_id = *viommu;
-	rc = iommufd_call(iommu, IOMMU_HWPT_ALLOC, &nested);
+	rc = eventq_ioctl(iommu, IOMMU_HWPT_ALLOC, &nested);
 	return rc ? rc : mock_attach(iommu, dev->stdev_id, nested.out_hwpt_id);
 }
 
@@ -154,17 +154,17 @@ int mock_vevent(int iommu, const struct mock_device *dev)
 	return test_call(iommu, IOMMU_TEST_OP_TRIGGER_VEVENT, &cmd);
 }
 
-int mock_answer(int iommu, const struct mock_device *dev,
-		struct mock_answer *answer)
+int mock_response(int iommu, const struct mock_device *dev,
+		  struct mock_response *response)
 {
 	struct iommu_test_cmd cmd = { .iopf_response.dev_id = dev->dev_id };
 	int rc = test_call(iommu, IOMMU_TEST_OP_IOPF_RESPONSE, &cmd);
 
-	answer->grpid = cmd.iopf_response.out_grpid;
-	answer->nr_success = cmd.iopf_response.out_nr_success;
-	answer->nr_invalid = cmd.iopf_response.out_nr_invalid;
-	answer->code = MOCK_ANSWER_NONE;
+	response->grpid = cmd.iopf_response.out_grpid;
+	response->nr_success = cmd.iopf_response.out_nr_success;
+	response->nr_invalid = cmd.iopf_response.out_nr_invalid;
+	response->code = MOCK_RESPONSE_NONE;
 	if (!rc && cmd.iopf_response.out_valid)
-		answer->code = cmd.iopf_response.out_code;
+		response->code = cmd.iopf_response.out_code;
 	return rc;
 }

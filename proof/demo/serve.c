@@ -2,6 +2,7 @@
 /*
  * The main loop, and the printing of what is served: see serve.h.
  */
+#include <dirent.h>
 #include <errno.h>
 #include <poll.h>
 #include <signal.h>
@@ -15,40 +16,18 @@
 #include "output.h"
 #include "serve.h"
 
-static const struct vevent_type vevent_types[] = {
-	/* An event record of the SMMU, which goes to the guest as it is. */
-	{ "smmuv3", IOMMU_VEVENTQ_TYPE_ARM_SMMUV3,
-	  sizeof(struct iommu_vevent_arm_smmuv3) },
-	/* A map of the guest's VCMDQs that have an error. */
-	{ "cmdqv", IOMMU_VEVENTQ_TYPE_TEGRA241_CMDQV,
-	  sizeof(struct iommu_vevent_tegra241_cmdqv) },
-	/* The mock's: the number of the device in the guest. */
-	{ "selftest", IOMMU_VEVENTQ_TYPE_SELFTEST,
-	  sizeof(struct iommu_viommu_event_selftest) },
-	{}
-};
-
 #define EVENT_DATA_MAX sizeof(struct iommu_vevent_arm_smmuv3)
 
-const struct vevent_type *vevent_type_find(const char *name)
+/* The number of the device in the guest */
+static const struct eventq_type selftest_type = {
+	"selftest", IOMMU_VEVENTQ_TYPE_SELFTEST,
+	sizeof(struct iommu_viommu_event_selftest),
+};
+
+const struct eventq_type *event_type_find(const char *name)
 {
-	const struct vevent_type *type;
-
-	for (type = vevent_types; type->name; type++)
-		if (!strcmp(type->name, name))
-			return type;
-	return NULL;
-}
-
-const char *transport_name(enum vmm_transport transport)
-{
-	static const char * const names[] = {
-		[VMM_MULTISHOT] = "multishot",
-		[VMM_READ] = "read",
-		[VMM_POLL] = "poll",
-	};
-
-	return names[transport];
+	return strcmp(name, selftest_type.name) ? eventq_type_find(name) :
+						  &selftest_type;
 }
 
 void server_fail(struct server *server, const char *what, int rc)
@@ -62,7 +41,7 @@ void server_fail(struct server *server, const char *what, int rc)
 /* Records */
 
 static void record_group(const struct iommu_hwpt_pgfault *fault, size_t nr,
-			 const char *answer)
+			 const char *response)
 {
 	record_begin("fault_group");
 	record_number("group", fault->grpid);
@@ -78,7 +57,7 @@ static void record_group(const struct iommu_hwpt_pgfault *fault, size_t nr,
 		      fault->perm & IOMMU_PGFAULT_PERM_WRITE ? "w" : "-",
 		      fault->perm & IOMMU_PGFAULT_PERM_EXEC ? "x" : "-",
 		      fault->perm & IOMMU_PGFAULT_PERM_PRIV ? "p" : "-");
-	record_string("answer", "%s", answer);
+	record_string("response", "%s", response);
 	record_end();
 }
 
@@ -88,12 +67,12 @@ static void server_group(void *arg, const struct iommu_hwpt_pgfault *fault,
 {
 	struct server *server = arg;
 
-	server_fail(server, "giving an answer",
-		    vmm_faults_answer(&server->faults, fault->cookie,
-				      server->answer));
+	server_fail(server, "giving a response",
+		    vmm_faults_respond(&server->faults, fault->cookie,
+				       server->response));
 	server->nr_groups++;
 	server->nr_faults += nr;
-	record_group(fault, nr, server->answer == IOMMUFD_PAGE_RESP_SUCCESS ?
+	record_group(fault, nr, server->response == IOMMUFD_PAGE_RESP_SUCCESS ?
 				"success" : "invalid");
 }
 
@@ -205,7 +184,7 @@ int server_add_faults(struct server *server, int fd)
 }
 
 int server_add_vevents(struct server *server, int fd,
-		       const struct vevent_type *type)
+		       const struct eventq_type *type)
 {
 	int rc = vmm_vevents_init(&server->vevents, server->ring, fd,
 				  server->transport, type->data_len);
@@ -221,8 +200,8 @@ int server_add_vevents(struct server *server, int fd,
 }
 
 /*
- * A group that nobody has read is answered by the last close of the queue, or
- * by detaching the device.
+ * A group that nobody has read gets its response from the last close of the
+ * queue, or from detaching the device.
  */
 static int server_disarm(struct server *server)
 {
@@ -235,6 +214,31 @@ static int server_disarm(struct server *server)
 	return rc;
 }
 
+unsigned int count_workers(void)
+{
+	DIR *dir = opendir("/proc/self/task");
+	struct dirent *entry;
+	unsigned int nr = 0;
+
+	while (dir && (entry = readdir(dir))) {
+		char path[300], comm[32] = "";
+		FILE *file;
+
+		snprintf(path, sizeof(path), "/proc/self/task/%s/comm",
+			 entry->d_name);
+		file = fopen(path, "r");
+		if (!file)
+			continue;
+		if (fgets(comm, sizeof(comm), file) &&
+		    !strncmp(comm, "iou-wrk", 7))
+			nr++;
+		fclose(file);
+	}
+	if (dir)
+		closedir(dir);
+	return nr;
+}
+
 static void server_summary(const struct server *server)
 {
 	const struct vmm_reader *reader = server->has_faults ?
@@ -244,12 +248,12 @@ static void server_summary(const struct server *server)
 	record_begin("summary");
 	record_number("fault_groups", server->nr_groups);
 	record_number("faults", server->nr_faults);
-	record_number("answered", server->faults.answered);
+	record_number("responded", server->faults.responded);
 	record_number("stale", server->faults.stale);
 	record_number("events", server->nr_events);
 	record_number("lost", server->nr_lost);
-	record_number("io_uring_workers", eventq_count_workers());
-	record_string("transport", "%s", transport_name(reader->transport));
+	record_number("io_uring_workers", count_workers());
+	record_string("transport", "%s", eventq_transport_name(reader->transport));
 	record_string("ended_by", "%s",
 		      server->signal == SIGINT ? "SIGINT" :
 		      server->signal == SIGTERM ? "SIGTERM" :
@@ -279,7 +283,7 @@ int server_run(struct server *server)
 		    vmm_ring_run(server->ring, server_stops, server,
 				 VMM_NO_TIMEOUT));
 	rc = server_disarm(server);
-	server_fail(server, "reading or answering faults",
+	server_fail(server, "reading or responding to faults",
 		    server->faults.reader.error);
 	server_fail(server, "reading events", server->vevents.reader.error);
 	server_fail(server, "taking back what io_uring does", rc);

@@ -1,9 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * Tests of the parts of the sample VMM that others copy, eventq_vmm.[ch], with
- * what a queue cannot be made to bring in a test: sequences that wrap, records
- * that are broken, writes that fail. A pipe stands for the queue there. What the
- * whole program does is tested by test-sample, which runs this.
+ * Tests of the part of samples/iommufd that a VMM can copy, eventq_vmm.[ch], with
+ * data that no queue returns in a test: sequences that wrap, broken records,
+ * writes that fail. A pipe stands for the queue there. test-demo runs this.
  * usage: sample_parts TRANSPORT... (that queues of this kernel can be read by)
  */
 #include <errno.h>
@@ -17,18 +16,12 @@
 #include <unistd.h>
 
 #include "eventq_ioctl.h"
-#include "eventq_vmm.h"
+#include "eventq_probe.h"
 #include "mock.h"
 
 /* For what must happen: a debug kernel under emulation is slow. */
 #define DEADLINE_MS 30000
 #define ARRAY_SIZE(a) (sizeof(a) / sizeof((a)[0]))
-
-static const char * const transports[] = {
-	[VMM_MULTISHOT] = "multishot",
-	[VMM_READ] = "read",
-	[VMM_POLL] = "poll",
-};
 
 static enum vmm_transport transport;
 static const char *test;
@@ -41,7 +34,7 @@ static void check_at(int line, bool ok, const char *fmt, ...)
 	if (ok)
 		return;
 	failures++;
-	printf("line %d, %s, %s: ", line, transports[transport], test);
+	printf("line %d, %s, %s: ", line, eventq_transport_name(transport), test);
 	va_start(args, fmt);
 	vprintf(fmt, args);
 	va_end(args);
@@ -286,47 +279,47 @@ static void test_broken_group(void)
 	end();
 }
 
-/* Answers */
+/* Responses */
 
-static void answer(void *arg, const struct iommu_hwpt_pgfault *fault, size_t nr)
+static void respond(void *arg, const struct iommu_hwpt_pgfault *fault, size_t nr)
 {
 	(void)arg;
 	(void)nr;
-	equal(vmm_faults_answer(&faults, fault->cookie,
-				IOMMUFD_PAGE_RESP_SUCCESS), 0);
+	equal(vmm_faults_respond(&faults, fault->cookie,
+				 IOMMUFD_PAGE_RESP_SUCCESS), 0);
 }
 
-/* Nothing can be written to a pipe's end for reading: no answer may be lost. */
+/* Nothing can be written to a pipe's end for reading: no response may be lost. */
 static void test_failing_write(void)
 {
-	struct iommu_hwpt_page_response answers[3];
+	struct iommu_hwpt_page_response responses[3];
 	int out[2];
 
 	test = "failing write";
 	start();
-	faults.group = answer;
+	faults.group = respond;
 	bring(three_faults, sizeof(three_faults));
 	expect_error(&faults.reader, -EBADF);
 	check(!vmm_faults_sent(&faults), "sent nowhere");
-	equal(faults.answered, 0);
-	equal(vmm_faults_answer(&faults, 9, IOMMUFD_PAGE_RESP_INVALID), 0);
+	equal(faults.responded, 0);
+	equal(vmm_faults_respond(&faults, 9, IOMMUFD_PAGE_RESP_INVALID), 0);
 
 	equal(pipe2(out, O_NONBLOCK), 0);
 	equal(vmm_reader_disarm(&faults.reader), 0);
 	faults.reader.fd = out[1];
 	equal(vmm_faults_stop(&faults), 0);
 	check(vmm_faults_sent(&faults), "not sent");
-	equal(faults.answered, 3);
+	equal(faults.responded, 3);
 	equal(faults.stale, 0);
-	memset(answers, 0, sizeof(answers));
-	equal(read(out[0], answers, sizeof(answers)),
-	      (ssize_t)sizeof(answers));
-	equal(answers[0].cookie, 7);
-	equal(answers[0].code, IOMMUFD_PAGE_RESP_SUCCESS);
-	equal(answers[1].cookie, 8);
-	equal(answers[2].cookie, 9);
-	equal(answers[2].code, IOMMUFD_PAGE_RESP_INVALID);
-	equal(read(out[0], answers, 1), -1);
+	memset(responses, 0, sizeof(responses));
+	equal(read(out[0], responses, sizeof(responses)),
+	      (ssize_t)sizeof(responses));
+	equal(responses[0].cookie, 7);
+	equal(responses[0].code, IOMMUFD_PAGE_RESP_SUCCESS);
+	equal(responses[1].cookie, 8);
+	equal(responses[2].cookie, 9);
+	equal(responses[2].code, IOMMUFD_PAGE_RESP_INVALID);
+	equal(read(out[0], responses, 1), -1);
 	end();
 	close(out[0]);
 	close(out[1]);
@@ -353,14 +346,14 @@ static bool all_kept(void *arg)
 
 /* Of three faults the detached device's are the first and the last. */
 static void serve_detached(struct mock_setup *setup, struct mock_device *other,
-			   struct queue *queue)
+			   struct eventq *queue)
 {
 	__u32 hwpt[2], i;
 
-	equal(fault_hwpt_alloc(setup->iommu, setup->fault_dev.dev_id,
-			       setup->ioas, queue, &hwpt[0]), 0);
-	equal(fault_hwpt_alloc(setup->iommu, other->dev_id, setup->ioas, queue,
-			       &hwpt[1]), 0);
+	equal(eventq_hwpt_alloc(setup->iommu, setup->fault_dev.dev_id,
+				setup->ioas, queue, &hwpt[0]), 0);
+	equal(eventq_hwpt_alloc(setup->iommu, other->dev_id, setup->ioas, queue,
+				&hwpt[1]), 0);
 	equal(mock_attach(setup->iommu, setup->fault_dev.stdev_id, hwpt[0]), 0);
 	equal(mock_attach(setup->iommu, other->stdev_id, hwpt[1]), 0);
 	equal(mock_fault_group(setup->iommu, &setup->fault_dev, 1, 1), 0);
@@ -371,8 +364,8 @@ static void serve_detached(struct mock_setup *setup, struct mock_device *other,
 	equal(mock_attach(setup->iommu, setup->fault_dev.stdev_id,
 			  setup->ioas), 0);
 	for (i = 0; i < ARRAY_SIZE(cookies); i++)
-		equal(vmm_faults_answer(&faults, cookies[i],
-					IOMMUFD_PAGE_RESP_SUCCESS), 0);
+		equal(vmm_faults_respond(&faults, cookies[i],
+					 IOMMUFD_PAGE_RESP_SUCCESS), 0);
 	equal(vmm_faults_stop(&faults), 0);
 }
 
@@ -380,13 +373,13 @@ static void test_stale_answers(void)
 {
 	struct mock_setup setup = { .iommu = open("/dev/iommu", O_RDWR) };
 	struct mock_device other;
-	struct queue queue;
+	struct eventq queue;
 
-	test = "stale answers";
+	test = "stale responses";
 	nr_cookies = 0;
 	equal(mock_setup(&setup), 0);
 	equal(mock_device(setup.iommu, setup.ioas, &other), 0);
-	equal(fault_queue_alloc(setup.iommu, 0, &queue), 0);
+	equal(eventq_fault_alloc(setup.iommu, 0, &queue), 0);
 	start();
 	vmm_faults_exit(&faults);
 	equal(vmm_faults_init(&faults, &ring, queue.fd, transport), 0);
@@ -394,7 +387,7 @@ static void test_stale_answers(void)
 	serve_detached(&setup, &other, &queue);
 	equal(nr_cookies, ARRAY_SIZE(cookies));
 	check(vmm_faults_sent(&faults), "not sent");
-	equal(faults.answered, 1);
+	equal(faults.responded, 1);
 	equal(faults.stale, 2);
 	equal(faults.reader.error, 0);
 	end();
@@ -449,7 +442,7 @@ int main(int argc, char **argv)
 		test_failing_write();
 		test_own_loop();
 		for (i = 1; i < argc; i++)
-			if (!strcmp(argv[i], transports[transport]))
+			if (!strcmp(argv[i], eventq_transport_name(transport)))
 				test_stale_answers();
 	}
 	return failures ? 1 : 0;

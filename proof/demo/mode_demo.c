@@ -6,7 +6,6 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "eventq_probe.h"
 #include "modes.h"
 #include "output.h"
 #include "scenarios.h"
@@ -117,13 +116,13 @@ static void print_end(size_t nr_ok, size_t nr_missing)
 	if (!output_json) {
 		printf("%zu ok, %zu missing; ", nr_ok, nr_missing);
 		printf("io_uring worker threads started: %u\n",
-		       eventq_count_workers());
+		       count_workers());
 		return;
 	}
 	record_begin("demo");
 	record_number("ok", nr_ok);
 	record_number("missing", nr_missing);
-	record_number("io_uring_workers", eventq_count_workers());
+	record_number("io_uring_workers", count_workers());
 	record_end();
 }
 
