@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: GPL-2.0
-# What a user can run. Each target names the steps of harness/ that it takes;
-# how a step is done stands there, not here.
+# What a user can run. Each target names its parts, which run.sh finds;
+# how each is done stands in a file of its own.
 
-# Read by the steps, and kept from the makes of the kernel (see run.sh).
-export KSRC T V TREE SIGNOFF JOBS README MINUTES SEED STEP
+# Read by the parts, and kept from the makes of the kernel (see run.sh).
+export BASE KSRC T V TREE SIGNOFF JOBS README MINUTES SEED STEP
 export MUTANT := $(M)
 export COMMIT := $(C)
 
@@ -16,49 +16,49 @@ help:
 	@cat harness/help.txt
 
 demo:
-	$(RUN) setup base tree demo
+	$(RUN) base tree demo
 
 check:
-	$(RUN) setup base tree check
+	$(RUN) base tree check
 
 check-series:
-	$(RUN) setup base tree series check-series
+	$(RUN) base tree series check-series
 
 check-smmuv3:
-	$(RUN) setup base tree check-smmuv3
+	$(RUN) base tree check-smmuv3
 
 check-stock:
-	$(RUN) setup base tree check-stock
+	$(RUN) base tree check-stock
 
 lint:
-	$(RUN) setup base tree lint
+	$(RUN) base tree lint
 
 docs:
-	$(RUN) setup base tree docs
+	$(RUN) base tree docs
 
 stress:
-	$(RUN) setup base tree stress
+	$(RUN) base tree stress
 
 bench:
-	$(RUN) setup base tree bench
+	$(RUN) base tree bench
 
 coverage:
-	$(RUN) setup base tree coverage
+	$(RUN) base tree coverage
 
 mutants:
-	$(RUN) setup base tree mutants
+	$(RUN) base tree mutants
 
 tree:
-	$(RUN) setup base tree
+	$(RUN) base tree
 
 refresh:
 	$(RUN) refresh
 
 series:
-	$(RUN) setup base tree series
+	$(RUN) base tree series
 
 shell:
-	$(RUN) setup base tree shell
+	$(RUN) base tree shell
 
 clean:
 	$(RUN) clean

@@ -1,18 +1,20 @@
 # shellcheck shell=sh
 # SPDX-License-Identifier: GPL-2.0
-# What every shell script of the harness shares: where things are, how to say
-# what happens, how to fail. Sourced; does no work of its own.
+# What every shell script of harness/ and proof/ shares: where things are, how to
+# report progress, how to fail. Sourced; does no work of its own.
 set -eu
 
-# $0 is the script that sources this file, and all of them lie beside it.
-HARNESS=$(cd "$(dirname "$0")" && pwd -P)
-ROOT=${HARNESS%/*}
-BUILD=${EVENTQ_BUILD:-$ROOT/build}
+# A script that sources this file lies two folders below the root, or has set
+# EVENTQ_ROOT, as run.sh and test.sh do.
+ROOT=${EVENTQ_ROOT:-$(cd "$(dirname "$0")/../.." && pwd -P)}
+HARNESS=$ROOT/harness
+PROOF=$ROOT/proof
 JOBS=${JOBS:-$(nproc)}
 : "${EVENTQ_START:=$(date +%s)}"
-export BUILD EVENTQ_START
+# Where Python finds the modules of other folders
+PYTHONPATH=$(echo "$HARNESS"/*/ "$PROOF"/ "$PROOF"/*/ | tr ' ' ':')
 
-# One line a person can follow, with the seconds since the start.
+# One line of progress, with the seconds since the start
 say()
 {
 	printf '[%4d s] %s\n' $(($(date +%s) - EVENTQ_START)) "$*"
@@ -27,7 +29,13 @@ die()
 need()
 {
 	command -v "$1" >/dev/null ||
-		die "$1 is not installed (Debian package $2; make demo installs it)"
+		die "$1 is not installed (Debian package $2)"
+}
+
+# A field of a kernel's line in kernels.list, by its number
+kernel_field()
+{
+	awk -v name="$1" -v field="$2" '$1 == name { print $field }' "$HARNESS/kernel/kernels.list"
 }
 
 # make in the kernel's sources $1 with its output in $2. A version or a date that
@@ -40,3 +48,10 @@ kmake()
 	make -C "$from" O="$into" ARCH=x86_64 LOCALVERSION= \
 		KBUILD_BUILD_TIMESTAMP=@0 KBUILD_BUILD_USER=eventq KBUILD_BUILD_HOST=eventq "$@"
 }
+
+# A base that is not the default one is built in a folder of its own.
+. "$HARNESS/base/base.conf"
+BUILD=${EVENTQ_BUILD:-$ROOT/build$below}
+# shellcheck disable=SC2034 # used by those who source this
+OUT=$BUILD/out
+export EVENTQ_ROOT="$ROOT" EVENTQ_BUILD="$BUILD" BASE EVENTQ_START PYTHONPATH PYTHONDONTWRITEBYTECODE=1

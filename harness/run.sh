@@ -1,16 +1,25 @@
 #!/bin/sh
 # SPDX-License-Identifier: GPL-2.0
-# Runs the steps of a make target one after the other, one target at a time in
-# a build directory. What a step does stands in the step's own file.
-. "$(dirname "$0")/lib.sh"
+# Runs the parts of a make target one after the other, one target at a time in a
+# build directory. What a part does stands in its own file.
+EVENTQ_ROOT=${EVENTQ_ROOT:-$(cd "$(dirname "$0")/.." && pwd -P)}
+. "$EVENTQ_ROOT/harness/lib.sh"
 
 # What the caller's make or shell says must not reach the kernel's makes.
 unset MAKEFLAGS MFLAGS MAKELEVEL MAKEOVERRIDES CDPATH
 unset ARCH CROSS_COMPILE LLVM KBUILD_OUTPUT O M C W KCONFIG_ALLCONFIG KCFLAGS CFLAGS
-export LC_ALL=C PYTHONDONTWRITEBYTECODE=1
+export LC_ALL=C
 VARIANT=${V:-plain}
 export VARIANT
 unset V
+
+# What else there is was never tried on another base.
+for part; do
+	case $part in
+	base | tree | demo | check | check-stock | series | shell | clean | distclean) ;;
+	*) [ -z "$below" ] || die "make $part takes the default base only, not BASE=$BASE" ;;
+	esac
+done
 
 # Kernel makefiles cannot cope with blanks or colons in a path.
 case $BUILD in
@@ -30,18 +39,38 @@ check_space()
 		die "only $have GB free for $BUILD, $want GB are needed"
 }
 
-run_step()
+# Packages come beside the base, where that waits for none of them.
+have_packages_and_base()
+{
+	if command -v xz >/dev/null && [ -e /usr/share/keyrings/debian-archive-keyring.gpg ]; then
+		"$HARNESS/base/base.sh" &
+		base=$!
+		"$HARNESS/base/setup.sh" || {
+			wait "$base"
+			exit 1
+		}
+		wait "$base"
+	else
+		"$HARNESS/base/setup.sh"
+		"$HARNESS/base/base.sh"
+	fi
+}
+
+run_part()
 {
 	case $1 in
-	clean) rm -rf "$BUILD/out" "$BUILD/series" "$BUILD/docs" ;;
+	clean) rm -rf "$OUT" "$BUILD"/series "$BUILD"/docs "$BUILD"/bench* "$BUILD"/mutants* "$BUILD"/sparse "$BUILD"/coverage.txt ;;
 	distclean) find "$BUILD" -mindepth 1 -maxdepth 1 ! -name lock -exec rm -rf {} + ;;
-	tree | series) python3 "$HARNESS/tree.py" "$1" ;;
-	refresh) python3 "$HARNESS/refresh.py" ${STEP:+"$STEP"} ;;
-	mutants) python3 "$HARNESS/mutants.py" ${MUTANT:+"$MUTANT"} ;;
-	check-series) python3 "$HARNESS/series.py" ${COMMIT:+"$COMMIT"} ;;
-	check-smmuv3) python3 "$HARNESS/check.py" smmuv3 ${TREE:+"$TREE"} ;;
-	check | check-stock) python3 "$HARNESS/check.py" "$1" ${T:+"$T"} ;;
-	*) "$HARNESS/$1.sh" ;;
+	base) have_packages_and_base ;;
+	tree | series) python3 "$HARNESS/tree/tree.py" "$1" ;;
+	refresh) python3 "$HARNESS/tree/refresh.py" ${STEP:+"$STEP"} ;;
+	shell) "$HARNESS/guest/shell.sh" ;;
+	check | check-stock) python3 "$PROOF/check.py" "$1" ${T:+"$T"} ;;
+	check-smmuv3) python3 "$PROOF/check.py" smmuv3 ${TREE:+"$TREE"} ;;
+	check-series) python3 "$PROOF/series/series.py" ${COMMIT:+"$COMMIT"} ;;
+	mutants) python3 "$PROOF/mutants/mutants.py" ${MUTANT:+"$MUTANT"} ;;
+	lint | docs) "$PROOF/lint/$1.sh" ;;
+	*) "$PROOF/$1/$1.sh" ;;
 	esac
 }
 
@@ -52,6 +81,6 @@ case $1 in
 clean | distclean) ;;
 *) check_space ;;
 esac
-for step; do
-	run_step "$step"
+for part; do
+	run_part "$part"
 done

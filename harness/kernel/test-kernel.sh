@@ -1,0 +1,63 @@
+# shellcheck shell=sh
+# SPDX-License-Identifier: GPL-2.0
+# Tests of what configures and builds kernels, and of run.sh before it starts.
+# shellcheck disable=SC2317 # the tests are called by their names
+
+test_config_option_that_vanishes()
+{
+	printf 'CONFIG_A=y\nCONFIG_B=y\n' >wanted
+	printf 'CONFIG_A=y\n' >made
+	fails_with 'lost: CONFIG_B=y' "$HARNESS/kernel/check-config.sh" wanted made
+}
+
+test_config_option_that_comes_unwanted()
+{
+	printf '# a comment\n# CONFIG_B is not set\n' >wanted
+	printf 'CONFIG_BB=y\n' >made
+	works "$HARNESS/kernel/check-config.sh" wanted made
+	printf 'CONFIG_B=m\n' >made
+	fails_with 'lost: # CONFIG_B is not set' "$HARNESS/kernel/check-config.sh" wanted made
+}
+
+test_short_disk()
+{
+	fake df <<-'EOF'
+		echo header
+		echo '/dev/x 100 90 3145728 90% /'
+	EOF
+	fails_with 'only 3 GB free' "$HARNESS/run.sh" base
+	[ ! -e "$EVENTQ_BUILD/base" ]
+}
+
+test_second_make_is_refused()
+{
+	mkdir -p "$EVENTQ_BUILD"
+	(
+		exec 8>"$EVENTQ_BUILD/lock"
+		flock 8
+		fails_with 'another make is at work' "$HARNESS/run.sh" clean
+	)
+}
+
+test_kernel_that_is_none()
+{
+	fails_with 'there is no kernel none in kernels.list' "$HARNESS/kernel/kernel.sh" none
+	fails_with 'i386 is no kernel to boot' "$HARNESS/kernel/kernel.sh" i386
+}
+
+test_later_fragment_wins()
+{
+	mkdir -p tree
+	"$HARNESS/kernel/fragments.sh" tree base,module >made
+	[ "$(grep -c 'CONFIG_IOMMUFD=' made)" = 1 ]
+	grep -qx CONFIG_IOMMUFD=m made
+	! grep -q PROC_SYSCTL made || return 1
+	BASE=7.2 "$HARNESS/kernel/fragments.sh" tree base >made
+	grep -qx CONFIG_PROC_SYSCTL=y made
+}
+
+test_target_that_takes_no_other_base()
+{
+	BASE=7.2 fails_with 'make bench takes the default base only' "$HARNESS/run.sh" bench
+	BASE=6.1 fails_with 'BASE=6.1' "$HARNESS/run.sh" tree
+}

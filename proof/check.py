@@ -1,0 +1,320 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: GPL-2.0
+"""Runs the tests and counts. Which units there are, what each must show, and the
+comparison with proof/expected/ stand here; which of them run on a kernel is in
+kernels.list, reading results in tap.py, booting in boot.py.
+
+usage: check.py check [name] | check-stock | smmuv3 [build/base] | commit [program]...
+       smmuv3: those of the arm64 guest, or how they are on the stock kernel
+       commit: on one of series.py, of the tree in build/tree: those of our
+       programs, or upstream's selftests and the KUnit tests that there are
+"""
+import os
+import signal
+import subprocess
+import sys
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
+
+import smmuv3
+import tap
+from boot import BUILD, CPUS, EXPECTED, KUNIT_PARAMETERS, OUT, ROOT, UPSTREAM
+from boot import Boot, BuildFailed, again_if_late, all_quiet, build, known_splat, read_list, say, \
+    script, some
+from kernels import KERNELS
+from tap import Case
+
+BASE = os.environ["BASE"]
+# Its verdicts on the stock kernel say what we repair; on ours all is to pass.
+CONSUMERS = "iommufd_eventq_consumers"
+DEMO = ("test-sample", "test-demo")
+# Programs that the guest has a script for, which runs them as they need it.
+SCRIPTS = {"iommufd_eventq_fail_nth": "test-fail-nth"}
+
+
+# ---- verdicts that are expected
+
+def compare(cases, wanted):
+    """Cases whose verdict is another one than stock's fail; the others pass."""
+    result, left = [], dict(wanted)
+    for case in cases:
+        stock = left.pop(case.name, "nothing")
+        if case.verdict == stock:
+            result.append(case._replace(verdict="pass", reason=""))
+        else:
+            result.append(Case(case.name, "fail", f"stock: {stock}, here: {case.verdict}"
+                               + (f" ({case.reason})" if case.reason else "")))
+    return result + [Case(n, "fail", f"stock: {v}, here: did not run") for n, v in left.items()]
+
+
+def excuse(unit, cases):
+    """Known failures count as skipped, and fail when they no longer fail."""
+    known = {tuple(x[:2]): " ".join(x[2:]) for x in
+             ([u, *rest.split(None, 1)] for u, rest in read_list(EXPECTED / "known-failures.list"))}
+    result = []
+    for case in cases:
+        why = known.get((unit, case.name))
+        if why is not None and case.verdict == "fail":
+            case = case._replace(verdict="skip", reason="known failure: " + why)
+        elif why is not None and case.verdict == "pass":
+            case = case._replace(verdict="fail", reason="passes, yet is in known-failures.list")
+        result.append(case)
+    return result
+
+
+# ---- units
+
+def tap_of(name):
+    done = script(name, stdout=subprocess.PIPE, text=True)
+    return some(tap.parse(done.stdout.splitlines()))
+
+
+def unit_kunit_um():
+    build("harness/kernel/kunit-um.sh")
+    log = (OUT / "kunit-um.log").read_text(errors="replace").splitlines()
+    text = tap.strip_stamps(log)
+    bad = [Case("(kernel log)", "fail", b) for b in tap.splats(text)]
+    return some(tap.parse(text)) + (bad or [Case("(kernel log)", "pass", "")])
+
+
+def prepare(kernel):
+    build("harness/kernel/kernel.sh", kernel)
+    build("harness/guest/programs.sh", "tests")
+    build("harness/guest/initramfs.sh")
+
+
+class Guests:
+    """One of our kernels and the boots of it that the chosen units need. A guest
+    keeps little more than one CPU busy, so there is one for each. Our programs
+    share a boot: the unit that asks first gets the cases of the boot itself."""
+
+    def __init__(self, kernel, units, stock, prepare=prepare):
+        """stock: the kernel whose verdicts are expected of upstream's programs"""
+        self.kernel, self.stock, self.prepare = kernel, stock, prepare
+        self.running, self.told = None, False
+        ours = [u for u in units if u not in ("kunit", "sample", *UPSTREAM)]
+        # The longest first.
+        self.wanted = {"ours": ours} if ours else {}
+        self.wanted |= {u: [u] for u in reversed(UPSTREAM) if u in units}
+        if "kunit" in units:
+            self.wanted["kunit"] = ["none"]
+
+    def boot(self, name):
+        if not self.running:
+            self.prepare(self.kernel)
+            pool = ThreadPoolExecutor(CPUS)
+            self.running = {
+                n: pool.submit(Boot, self.kernel, n, programs,
+                               *(KUNIT_PARAMETERS if n == "kunit" else ()))
+                for n, programs in self.wanted.items()}
+        return self.running[name].result()
+
+    def unit(self, name):
+        special = {"kunit": self.unit_kunit, "sample": self.unit_sample}
+        if name in special:
+            return special[name]()
+        return self.unit_upstream(name) if name in UPSTREAM else self.unit_ours(name)
+
+    def unit_kunit(self):
+        boot = self.boot("kunit")
+        cases = tap.parse(tap.strip_stamps(boot.sections.get("dmesg", [])))
+        return boot.whole() + some(cases) + boot.quiet()
+
+    def unit_sample(self):
+        """What the kernel's own build makes of samples/iommufd runs."""
+        build("harness/kernel/kernel.sh", self.kernel)
+        program = OUT / self.kernel / "samples/iommufd/iommufd_eventq_vmm"
+        done = subprocess.run([program, "--help"], capture_output=True, check=False) \
+            if program.exists() else None
+        return [Case("iommufd_eventq_vmm", "pass", "") if done and done.returncode == 0 else
+                Case("iommufd_eventq_vmm", "fail", "the kernel's build made no program that runs")]
+
+    def unit_upstream(self, program):
+        path = verdicts(program, self.stock)
+        wanted = [(case, verdict) for verdict, case in read_list(path)]
+        if not wanted:
+            return [Case("(list)", "fail", f"{path.relative_to(ROOT)} is missing: make check-stock")]
+        first = self.boot(program)
+        boot = again_if_late(first, self.kernel, program)
+        return boot.whole() + compare(boot.cases(program), wanted) + all_quiet(first, boot)
+
+    def unit_ours(self, program):
+        boot, cases = self.boot("ours"), []
+        if not self.told:
+            self.told = True
+            cases = boot.whole() + boot.quiet()
+        again = again_if_late(boot, self.kernel, program)
+        if again is not boot:
+            cases += again.whole() + again.quiet()
+        return cases + tap.all_run(again.cases(program))
+
+
+def listed(goal):
+    """Programs of one goal of programs.mk, by the names that the guest knows."""
+    done = script("harness/guest/programs.sh", "list", goal, stdout=subprocess.PIPE, text=True)
+    return [SCRIPTS.get(p, p) for p in done.stdout.split()]
+
+
+def units_of(kernel):
+    """The units of a kernel's line in kernels.list."""
+    several = {"kselftest": partial(listed, "kselftest"), "selftests": partial(listed, "selftests"),
+               "demo": lambda: DEMO, "upstream": lambda: UPSTREAM}
+    return [unit for word in kernel.units for unit in several.get(word, lambda w=word: [w])()]
+
+
+def our_programs():
+    """The selftests, and the tests of the sample and of the demo."""
+    return [u for u in units_of(KERNELS["debug"]) if u not in ("kunit", *UPSTREAM)]
+
+
+# Units that boot no kernel of kernels.list, the cheap first
+ALONE = {"harness": partial(tap_of, "harness/test.sh"), "lint": partial(tap_of, "proof/lint/lint.sh"),
+         "docs": partial(tap_of, "proof/lint/docs.sh"), "kunit-um": unit_kunit_um}
+
+
+def unit_names():
+    x86 = [f"{k.name}:{unit}" for k in KERNELS.values() if k.arch == "x86" for unit in units_of(k)]
+    return [*ALONE, *smmuv3.KERNELS, *x86]
+
+
+def chosen(name):
+    """The units of T=name: one unit, a program on each kernel, or a kernel's."""
+    every = unit_names()
+    name = name and ":".join(SCRIPTS.get(word, word) for word in name.split(":"))
+    picked = [u for u in every if not name or name == u or name in u.split(":")]
+    if not picked:
+        sys.exit(f"error: there is no test {name}; there are: {' '.join(every)}")
+    return picked
+
+
+def runners(names):
+    """What runs each of these units."""
+    result = {**ALONE, **smmuv3.units([n for n in names if n in smmuv3.KERNELS])}
+    for kernel in KERNELS:
+        mine = [n.split(":")[1] for n in names if n.startswith(f"{kernel}:")]
+        guests = Guests(kernel, mine, kernel)
+        result |= {f"{kernel}:{unit}": partial(guests.unit, unit) for unit in mine}
+    return {name: result[name] for name in names}
+
+
+def unit_semantics(passed):
+    """Every statement of the semantics has a case that ran and passed, here."""
+    listed = read_list(EXPECTED / "semantics.list")
+    missing = [Case(f"{program} {case}", "fail", "is in semantics.list and did not pass")
+               for program, case in listed if (program, case) not in passed]
+    return missing or some([Case(f"{p} {c}", "pass", "") for p, c in listed])
+
+
+def check(name):
+    passed = set()
+    units = runners(chosen(name))
+    if not name:
+        units["semantics"] = partial(unit_semantics, passed)
+    return run_units(units, passed)
+
+
+def prepare_commit(kernel):
+    """Only programs that its own Makefile makes: the proof's are for the last commit."""
+    build("harness/kernel/kernel.sh", kernel)
+    for programs in ("upstream", "kselftest"):
+        build("harness/guest/programs.sh", programs)
+    build("harness/guest/initramfs.sh")
+
+
+def commit(programs):
+    """The tests of one commit of the series: of the kernel, or some of ours."""
+    names = programs or list(UPSTREAM)
+    kconfig = (BUILD / "tree/drivers/iommu/iommufd/Kconfig").read_text()
+    if not programs and "IOMMUFD_EVENTQ_KUNIT_TEST" in kconfig:
+        names.insert(0, "kunit")
+    guests = Guests("commit", names, "plain", prepare_commit)
+    # What is known to fail on the plain kernel may fail here.
+    return run_units({f"plain:{n}": partial(guests.unit, n) for n in names}, set())
+
+
+def run_units(units, passed):
+    """Prints what each shows and the sum; puts into `passed` what passed."""
+    count = {"pass": 0, "fail": 0, "skip": 0}
+    failures = []
+    for unit, run in units.items():
+        say(f"{unit} ...")
+        try:
+            cases = run()
+        except BuildFailed as problem:
+            cases = [Case("(build)", "fail", str(problem))]
+        cases = excuse(unit, cases)
+        here = {v: sum(c.verdict == v for c in cases) for v in count}
+        for case in cases:
+            count[case.verdict] += 1
+            if case.verdict == "pass":
+                passed.add((unit.partition(":")[2], case.name))
+            if case.verdict != "pass":
+                print(f"  {case.verdict.upper()} {unit} {case.name}: {case.reason}", flush=True)
+            if case.verdict == "fail":
+                failures.append(f"{unit} {case.name}")
+        say(f"{unit}: {here['pass']} passed, {here['fail']} failed"
+            + (f", {here['skip']} skipped" if here["skip"] else ""))
+    if failures:
+        print("failed:\n  " + "\n  ".join(failures))
+    print(f"{count['pass']} passed, {count['fail']} failed"
+          + (f", {count['skip']} skipped" if count["skip"] else ""))
+    return 1 if count["fail"] else 0
+
+
+# ---- the stock kernel
+
+def verdicts(program, kernel):
+    """The list of what the program shows on the stock kernel that matches a kernel."""
+    return EXPECTED / BASE / f"{program}.{kernel}.list"
+
+
+def write_list(program, kernel, cases):
+    base = (BUILD / "base.from").read_text().strip()
+    text = [f"# Verdicts of {program} on the stock kernel ({kernel}), base:",
+            f"# {base}", "# Made by `make check-stock`; nothing else may be here."]
+    path = verdicts(program, kernel)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    new = path.with_suffix(".new")
+    new.write_text("\n".join(text + [f"{c.verdict} {c.name}" for c in cases]) + "\n")
+    new.replace(path)
+
+
+def check_stock():
+    bad = 0
+    for kernel in ("plain", "debug"):
+        prepare(f"stock-{kernel}")
+        for program in (*UPSTREAM, CONSUMERS) if kernel == "plain" else UPSTREAM:
+            first = Boot(f"stock-{kernel}", program, [program])
+            boot = again_if_late(first, f"stock-{kernel}", program)
+            cases = boot.cases(program)
+            if boot.whole() or any(c.name.startswith("(") for c in cases):
+                sys.exit(f"error: {program} did not end on the stock {kernel} kernel, "
+                         f"see {boot.log}")
+            write_list(program, kernel, cases)
+            count = {v: sum(c.verdict == v for c in cases) for v in ("pass", "fail", "skip")}
+            say(f"stock {kernel} {program}: " + ", ".join(f"{n} {v}" for v, n in count.items()))
+            for block in tap.splats(boot.kernel_log()):
+                known = known_splat(block)
+                bad += not known
+                print(f"  {'known' if known else 'NEW'} noise: {block}")
+    return 1 if bad else 0
+
+
+def main():
+    # Ctrl-C ends us at once, and what runs below us with it.
+    signal.signal(signal.SIGINT, lambda *_: sys.exit(130))
+    try:
+        if sys.argv[1] == "check":
+            return check(sys.argv[2] if len(sys.argv) > 2 else None)
+        if sys.argv[1] == "commit":
+            return commit(sys.argv[2:])
+        if sys.argv[1] == "smmuv3":
+            stock = smmuv3.is_stock(sys.argv[2] if len(sys.argv) > 2 else "tree")
+            return smmuv3.compare() if stock else run_units(smmuv3.units(), set())
+        return check_stock()
+    except BuildFailed as problem:
+        return f"error: {problem}"
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,80 @@
+# SPDX-License-Identifier: GPL-2.0
+"""Proves the tests of the arm64 guest: a kernel for each mutant, as the driver that
+they break is built in, and a boot of it in which the case that it names must fail.
+Without a mutant, all these cases pass in one boot, and the kernel is quiet."""
+import subprocess
+from concurrent.futures import ThreadPoolExecutor
+
+from boot import CPUS, OUT, Boot, build, is_late, say, script
+from mutant import Wrong, change, first_error, restore
+from smmuv3 import IORT, PROGRAM
+
+KERNEL = "mutants-smmuv3"
+
+
+def case(mutant):
+    """As the program names it: both ways to read are tried."""
+    return mutant.test[1].split(".")[2]
+
+
+def image(name):
+    return OUT / "mutants" / f"{name}.Image"
+
+
+def kernel(name):
+    """Builds it from the sources as they are now."""
+    image(name).parent.mkdir(parents=True, exist_ok=True)
+    done = script("proof/mutants/image.sh", str(image(name)), stderr=subprocess.PIPE, text=True,
+                  errors="replace")
+    if done.returncode:
+        raise Wrong(f"{name} does not build: {first_error(done.stderr)}")
+
+
+def boot(name, mutants):
+    """What came of the cases that these mutants name, and of the kernel's log, by name.
+    A case that ran into its time limit shows nothing."""
+    chosen = [word for c in dict.fromkeys(map(case, mutants)) for word in ("-t", c)]
+    done = Boot(KERNEL, name, [",".join([PROGRAM, *chosen])], image=image(name), **IORT)
+    image(name).unlink()
+    return {c.name: "timeout" if is_late(c) else c.verdict
+            for c in done.cases(PROGRAM) + done.whole() + done.quiet()}
+
+
+def with_mutant(mutant):
+    before = change(mutant)
+    try:
+        kernel(mutant.name)
+    finally:
+        restore(before)
+
+
+def report(mutant, verdict):
+    """Nothing, or who was not caught"""
+    if verdict == "fail":
+        say(f"caught {mutant.name} by {' '.join(mutant.test)}")
+        return []
+    say(f"NOT CAUGHT {mutant.name} by {' '.join(mutant.test)}")
+    return [f"{mutant.name} ({' '.join(mutant.test)}): the case: {verdict or 'did not end'}"]
+
+
+def run(mutants):
+    """Boots one while the next is built. Returns what was not caught."""
+    build("proof/smmuv3/smmuv3.sh", KERNEL)
+    survivors, running = [], []
+    with ThreadPoolExecutor(CPUS) as pool:
+        kernel("control")
+        control = pool.submit(boot, "control", mutants)
+        for mutant in sorted(mutants, key=lambda m: m.hunks[0][0]):
+            try:
+                with_mutant(mutant)
+            except Wrong as problem:
+                survivors.append(str(problem))
+                say(f"NOT CAUGHT {problem}")
+                continue
+            running.append((mutant, pool.submit(boot, mutant.name, [mutant])))
+        for mutant, booted in running:
+            survivors += report(mutant, booted.result().get(mutant.test[1]))
+        bad = [f"{name} ({verdict})" for name, verdict in control.result().items() if verdict != "pass"]
+    if bad:
+        raise Wrong("without a mutant: " + ", ".join(bad))
+    return survivors

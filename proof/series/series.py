@@ -1,0 +1,371 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: GPL-2.0
+"""Checks what those who take patches demand of the series: of each commit by
+itself, and of the mails. Which checks there are and what they demand stands here;
+compiling is in commit-objects.sh, booting in check.py. What passed is remembered by
+all that went into it, so that an interrupted run goes on where it was, and a run
+after an edit checks no more than what the edit changed.
+
+usage: series.py [number of the only commit to check]
+"""
+import functools
+import hashlib
+import os
+import re
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from functools import partial
+from typing import NamedTuple
+
+import findings
+from boot import BUILD, EXPECTED, PROOF, ROOT, read_list, say, script
+from steps import Failure, Git
+
+# A build directory with one commit of the series as its build/tree
+COMMIT = BUILD / "out/series"
+PACKAGES = ("gcc-aarch64-linux-gnu", "python3-ply", "python3-git")
+OBJECTS = ("x86-test", "x86-noiopf", "x86-module", "i386", "arm64")
+# What one reads in one go; tests and documents do not count.
+MOST_ADDED = 710
+UNCOUNTED = ("tools/testing", "drivers/iommu/iommufd/eventq_test*", "Documentation", "MAINTAINERS")
+LARGE = PROOF / "series/large.list"
+# No kernel is made of these, and of the latter no test either.
+NOT_BUILT = ("tools/testing", "samples", "Documentation", "MAINTAINERS")
+TESTS = "tools/testing/selftests/iommu"
+NOT_RUN = ("samples", "Documentation", "MAINTAINERS")
+
+
+class Commit(NamedTuple):
+    number: int
+    id: str
+    subject: str
+
+
+def but(paths):
+    return ["--", ".", *(f":(exclude){p}" for p in paths)]
+
+
+def commits(git):
+    """The base, as number 0, and those of the series."""
+    ids = ["refs/heads/base", *git.out("rev-list", "--reverse", "refs/heads/base..refs/heads/series").split()]
+    return [Commit(n, git.out("rev-parse", i), git.out("log", "-1", "--format=%s", i))
+            for n, i in enumerate(ids)]
+
+
+def chosen(text, every):
+    if text is None:
+        return every[1:]
+    if not re.fullmatch(r"\d+", text):
+        raise Failure(f"C={text} is no number of a commit")
+    if not 1 <= int(text) < len(every):
+        raise Failure(f"there is no commit {text}, the series has 1 to {len(every) - 1}")
+    return [every[int(text)]]
+
+
+# ---- what is remembered
+
+def digest(*parts):
+    return hashlib.sha1("\0".join(parts).encode()).hexdigest()
+
+
+def changed(git, commit, without):
+    """What the commit's sources are, beyond the base's, but for some."""
+    return git.out("diff-tree", "-r", "--no-renames", "refs/heads/base", commit.id, *but(without))
+
+
+class Memory:
+    """A file for each thing that passed, named after all that went into it."""
+
+    def __init__(self, git):
+        self.base = git.out("rev-parse", "refs/heads/base^{tree}")
+        self.folder = COMMIT / "passed"
+
+    def stamp(self, name, *parts):
+        return self.folder / f"{name}-{digest(self.base, *parts)}"
+
+    def run(self, stamp, check):
+        """What is wrong, and whether it was known before that nothing is."""
+        if stamp.exists():
+            return [], True
+        found = check()
+        if not found:
+            self.folder.mkdir(parents=True, exist_ok=True)
+            stamp.touch()
+        return found, False
+
+
+# ---- the patch
+
+def limits():
+    """The commits that may be larger, by subject"""
+    lines = read_list(LARGE)
+    return {rest.partition("  #")[0]: int(most) for most, rest in lines}
+
+
+def check_size(git, commit):
+    lines = git.out("diff-tree", "-r", "-M", "--numstat", commit.id + "^", commit.id, *but(UNCOUNTED))
+    added = sum(int(n) for n in re.findall(r"^(\d+)\t", lines, re.M))
+    most = limits().get(commit.subject, MOST_ADDED)
+    if most > MOST_ADDED >= added:
+        return [f"adds {added} lines only, and is in {LARGE.name}"]
+    return [f"adds {added} lines, more than {most} outside tests and documents"] if added > most else []
+
+
+def patch_of(git, commit):
+    return git.out("format-patch", "--stdout", "-M", "-1", commit.id)
+
+
+def check_patch(patch):
+    """What excuses a finding in a file or a message for lint.sh does so here.
+    Debian's modules for Python, which checkpatch needs, are those of its Python."""
+    done = subprocess.run(["perl", "scripts/checkpatch.pl", "--strict", "--terse", "--showfile",
+                           "--show-types", "--no-summary", "-"], input=patch, cwd=BUILD / "tree",
+                          stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, check=False,
+                          env={**os.environ, "GIT_DIR": "none",
+                               "PATH": f"/usr/bin:/bin:{os.environ['PATH']}"})
+    lines = [x for x in done.stdout.splitlines() if x.strip()]
+    in_files = list(findings.excuses("checkpatch"))
+    in_messages = list(findings.excuses("commits"))
+    left = [x for x in lines if not findings.excused_by(x, x.partition(":")[0], in_files)
+            and not findings.excused_by(x, "message.patch", in_messages)]
+    return left or ([f"checkpatch failed: {done.returncode}"] if done.returncode and not lines else [])
+
+
+def state_of_checkpatch():
+    return "".join((BUILD / "tree/scripts" / n).read_text() for n in ("checkpatch.pl", "spelling.txt")) \
+        + findings.LIST.read_text()
+
+
+# ---- building
+
+def checkout(commit):
+    """Puts the sources of the commit into build/out/series/tree; those that are
+    right keep their time stamps, so that make does what is needed and no more."""
+    COMMIT.mkdir(parents=True, exist_ok=True)
+    for name in ("base", "base.from", "sparse"):
+        if not (COMMIT / name).is_symlink():
+            (COMMIT / name).symlink_to(BUILD / name)
+    tree = os.path.relpath(COMMIT / "tree", BUILD)
+    if script("harness/tree/worktree.sh", tree, commit.id).returncode:
+        raise Failure(f"commit {commit.number} cannot be checked out")
+
+
+def on_commit(name, *args):
+    """Runs a script on the commit that is checked out."""
+    return script(name, *args, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
+                  errors="replace", env={**os.environ, "EVENTQ_BUILD": str(COMMIT)})
+
+
+def complaint(done):
+    """Of what a script that failed said, what tells why."""
+    lines = [x for x in done.stdout.splitlines() if not x.startswith("[")]
+    return lines[-20:] or [f"failed with status {done.returncode}"]
+
+
+def warnings(text):
+    """The lines of a build's log that warn, without the numbers of lines, which
+    move, and without the place of the sources."""
+    found = [re.sub(r":\d+(:\d+)?(?=[: ])", "", x.replace(f"{COMMIT}/tree/", "").strip())
+             for x in text.splitlines() if re.search(r"\bwarning:", x, re.I)]
+    return list(dict.fromkeys(found))
+
+
+class Objects:
+    """One configuration, of which only objects are made. Its log grows until it
+    is judged, so nothing is lost of a build that was interrupted; `judging` there
+    says what the log is of."""
+
+    def __init__(self, git, memory, name):
+        self.git, self.memory, self.name = git, memory, name
+        self.out = COMMIT / "out" / name
+        self.judging, self.log = self.out / "judging", self.out / "build.log"
+        self.state = texts(PROOF / "series/commit-objects.sh", *CONFIGS) + compilers()
+
+    def stamp(self, commit):
+        return self.memory.stamp(self.name, self.state, changed(self.git, commit, NOT_BUILT))
+
+    def base_list(self, base):
+        return self.out / f"{self.stamp(base).name}.warnings"
+
+    def begin(self, name):
+        """What was compiled and not judged, or judged to be bad, is compiled
+        again: but for what an interrupted run of the same made."""
+        before = self.judging.read_text() if self.judging.exists() else None
+        if before == name:
+            return
+        if before is not None:
+            for folder in ("drivers/iommu", "drivers/vfio"):
+                for path in (self.out / folder).rglob("*.o"):
+                    path.unlink()
+        self.log.unlink(missing_ok=True)
+        self.out.mkdir(parents=True, exist_ok=True)
+        self.judging.write_text(name)
+
+    def build(self, commit):
+        """Warnings, and what is wrong besides."""
+        checkout(commit)
+        self.begin(self.stamp(commit).name)
+        done = on_commit("proof/series/commit-objects.sh", self.name)
+        found = warnings(self.log.read_text(errors="replace")) if self.log.exists() else []
+        return found, complaint(done) if done.returncode else []
+
+    def know_base(self, base):
+        """What the base warns of is in a file that this makes: it takes all
+        objects, also those that a former configuration left."""
+        known = self.base_list(base)
+        if known.exists():
+            return
+        if not self.judging.exists() or self.judging.read_text() != self.stamp(base).name:
+            shutil.rmtree(self.out, ignore_errors=True)
+        say(f"base {self.name} ...")
+        found, wrong = self.build(base)
+        if wrong:
+            raise Failure(f"the base itself fails in {self.name}: {wrong[-1]}")
+        known.write_text("".join(f"{x}\n" for x in found))
+        self.judging.unlink()
+        say(f"base {self.name}: built, {len(found)} warnings of its own")
+
+    def check(self, base, commit):
+        self.know_base(base)
+        found, wrong = self.build(commit)
+        known = set(self.base_list(base).read_text().splitlines())
+        wrong += [f"new: {x}" for x in found if x not in known]
+        if wrong:
+            self.judging.write_text("bad")
+        else:
+            self.judging.unlink()
+        return wrong
+
+
+CONFIGS = [ROOT / "harness/kernel/kernels.list", *sorted(ROOT.glob("harness/kernel/config/*.config")),
+           *sorted((PROOF / "series").glob("*.config"))]
+
+
+def texts(*paths):
+    return "".join(p.read_text() for p in sorted(paths))
+
+
+@functools.cache
+def compilers():
+    names = [["gcc", "--version"], ["aarch64-linux-gnu-gcc", "--version"]]
+    return "".join(subprocess.run(n, check=True, stdout=subprocess.PIPE, text=True).stdout for n in names)
+
+
+# ---- running
+
+def state_of_tests():
+    used = [p for pattern in ("harness/*.sh", "harness/kernel/*", "harness/guest/*", "proof/*.py", "proof/*/guest/*")
+            for p in ROOT.glob(pattern) if p.is_file()]
+    return texts(*CONFIGS, *used, *EXPECTED.rglob("*.list")) + compilers()
+
+
+def tests_of(git, commit):
+    """Our programs that a commit is to be tested with: those that it adds, if
+    that is all it does, as the others are as before; else all there are."""
+    every = git.out("ls-tree", "-r", "--name-only", commit.id, TESTS).splitlines()
+    lines = git.out("diff-tree", "-r", "--no-renames", "--name-only", f"{commit.id}^", commit.id,
+                    *but(NOT_RUN)).splitlines()
+    only_programs = all(path.startswith("tools/testing") for path in lines)
+    found = {program(path) for path in (lines if only_programs else every)}
+    return sorted(found - {None})
+
+
+def program(path):
+    """The program of ours that a source file makes, if it makes one."""
+    match = re.fullmatch(rf"{TESTS}/(iommufd_eventq\w*)\.c", path)
+    return match and match[1]
+
+
+def check_boot(commit, name, programs):
+    """name: of its log"""
+    checkout(commit)
+    done = subprocess.run([sys.executable, str(PROOF / "check.py"), "commit", *programs],
+                          stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, errors="replace",
+                          check=False, env={**os.environ, "EVENTQ_BUILD": str(COMMIT)})
+    (COMMIT / f"{name}-{commit.number:02}.log").write_text(done.stdout)
+    return complaint(done) if done.returncode else []
+
+
+# ---- the series
+
+def checks(git, memory, every, commit):
+    """Name, stamp and what to do, the cheap first."""
+    patch = patch_of(git, commit)
+    yield "size", memory.stamp("size", patch, str(MOST_ADDED), LARGE.read_text(), *UNCOUNTED), partial(check_size, git, commit)
+    yield ("checkpatch", memory.stamp("checkpatch", patch, state_of_checkpatch()),
+           partial(check_patch, patch))
+    for name in OBJECTS:
+        objects = Objects(git, memory, name)
+        yield name, objects.stamp(commit), partial(objects.check, every[0], commit)
+    yield ("boot", memory.stamp("boot", state_of_tests(), changed(git, commit, NOT_BUILT)),
+           partial(check_boot, commit, "boot", []))
+    if programs := tests_of(git, commit):
+        yield ("tests", memory.stamp("tests", state_of_tests(), changed(git, commit, NOT_RUN), *programs),
+               partial(check_boot, commit, "tests", programs))
+
+
+class Report:
+    def __init__(self):
+        self.passed, self.failed = 0, []
+
+    def tell(self, what, found, known=False):
+        if found:
+            say(f"{what}: FAILED")
+            print("".join(f"    {line}\n" for line in found), end="", flush=True)
+            self.failed.append(what)
+        else:
+            say(f"{what}: passed" + (", as before" if known else ""))
+            self.passed += 1
+
+    def end(self):
+        if self.failed:
+            print("failed:\n  " + "\n  ".join(self.failed))
+        print(f"{self.passed} passed, {len(self.failed)} failed")
+        return 1 if self.failed else 0
+
+
+def check_mails():
+    done = script("proof/series/check-mails.sh", stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
+                  errors="replace")
+    return complaint(done) if done.returncode else []
+
+
+def prepare():
+    for name, *args in (("harness/base/setup.sh", *PACKAGES), ("proof/lint/sparse.sh",)):
+        if script(name, *args).returncode:
+            return False
+    return True
+
+
+def series(only):
+    if not (BUILD / "tree/.git").is_dir():
+        raise Failure("there is no build/tree (make tree makes it)")
+    git = Git(BUILD / "tree")
+    every = commits(git)
+    wanted = chosen(only, every)
+    if not prepare():
+        return 1
+    memory, report = Memory(git), Report()
+    for commit in wanted:
+        say(f"{commit.number:02} {commit.subject}")
+        for name, stamp, check in checks(git, memory, every, commit):
+            report.tell(f"{commit.number:02} {name}", *memory.run(stamp, check))
+    if only is None:
+        report.tell("mails", check_mails())
+    return report.end()
+
+
+def main():
+    signal.signal(signal.SIGINT, lambda *_: sys.exit(130))
+    os.environ.setdefault("EVENTQ_START", str(int(time.time())))
+    try:
+        return series(sys.argv[1] if len(sys.argv) > 1 else None)
+    except (Failure, OSError, subprocess.CalledProcessError) as problem:
+        return f"error: {problem}"
+
+
+if __name__ == "__main__":
+    sys.exit(main())
