@@ -417,7 +417,12 @@ static bool cancel_work(struct bench *b, __u64 id)
 
 	if (submit(b, cancel_of(b, id, 0)) || collect(b, 2, results))
 		return false;
-	if ((results[OTHER] == 0 || results[OTHER] == -EALREADY) &&
+	/*
+	 * The request says whether it was cancelled. The cancel may find it
+	 * gone: Linux 7.2 looks again after it has signalled the worker.
+	 */
+	if ((results[OTHER] == 0 || results[OTHER] == -EALREADY ||
+	     results[OTHER] == -ENOENT) &&
 	    (results[id] == -ECANCELED || results[id] == -EINTR))
 		return true;
 	printf("# request %d, cancel %d\n", results[id], results[OTHER]);
