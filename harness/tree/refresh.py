@@ -9,8 +9,8 @@ import re
 import subprocess
 import sys
 
-from steps import IDENTITY, SERIES, Failure, Git, Step, base_version, commit_series, index_base, \
-    overlay_files, steps
+from steps import IDENTITY, SERIES, Failure, Git, Step, base_version, commit_series, overlay_files, \
+    steps
 from tree import TREE, changes, say, update_tree
 
 
@@ -30,6 +30,8 @@ def changed_files(git):
     names, new = changes(git)
     for name in sorted(new):
         raise Failure(f"{name} is new: it belongs into this folder, not into build/tree")
+    for name in sorted(names - git.names("ls-files")):
+        raise Failure(f"{name} is in a folder that build/tree shares with the base: no step touches a file of it")
     if not names:
         raise Failure("nothing is changed in build/tree")
     for name in names & overlay_files():
@@ -71,21 +73,12 @@ def new_diff(git, tip, path, change):
     return re.sub(r"^index .*\n", "", diff, flags=re.M)
 
 
-def own_change(git, names):
-    """The diff of what was changed. Git may not know all of these files yet."""
-    new = names - git.names("ls-tree", "-r", "--name-only", "HEAD")
-    before = write_tree(git, "HEAD", lambda env: index_base(git, env, new))
-    after = write_tree(git, before, lambda env: git.run(
-        "update-index", "--add", "--remove", "--", *sorted(names), **env))
-    return git.run("diff", "--binary", "--no-renames", before, after).stdout
-
-
 def refresh(path):
     git = Git(TREE)
     names = changed_files(git)
-    change = own_change(git, names)
+    change = git.run("diff", "--binary", "--no-renames", "HEAD").stdout
     # What lies in this folder may have been changed as well
-    tip = commit_series(git, IDENTITY, names)
+    tip = commit_series(git, IDENTITY)
     wanted = write_tree(git, tip, apply(git, change, "the change does not fit what series/ makes"))
     before = path.read_text()
     after = new_diff(git, tip, path, change)
@@ -97,7 +90,7 @@ def refresh(path):
     except BaseException:
         path.write_text(before)
         raise
-    update_tree(git, commit)
+    update_tree()
     say(f"series/{path.name}: {', '.join(sorted(names))}")
 
 

@@ -15,6 +15,7 @@ SERIES = Path(os.environ.get("EVENTQ_SERIES") or ROOT / "series")
 OVERLAY = Path(os.environ.get("EVENTQ_OVERLAY") or ROOT)
 OVERLAY_DIRS = ("drivers", "include", "Documentation", "tools", "samples")
 BASE = BUILD / "base"
+EDITED = "drivers/iommu"
 IDENTITY = ("iommufd eventq series", "series@localhost")
 # Commits depend on nothing but their content: so have a fixed date, too.
 EPOCH, STEP_SECONDS = 1767225600, 60
@@ -264,9 +265,17 @@ def overlay_files():
     return {n for n in names if (OVERLAY / n).is_file()}
 
 
-def touched():
-    """Every path that a step names: git knows these files and no others."""
-    return set().union(*(Step(None, None, path).touched() for path in steps()))
+def files_of(folder):
+    """The base's, without what is in folders below"""
+    with os.scandir(BASE / folder) as found:
+        return [os.path.join(folder, f.name) for f in found if f.is_file(follow_symlinks=False)]
+
+
+def folders():
+    """The folders of which git knows the files: where people work."""
+    touched = set().union(*(Step(None, None, path).touched() for path in steps()))
+    below = {os.path.relpath(top, BASE) for top, _, _ in os.walk(BASE / EDITED)}
+    return sorted(f for f in below | {os.path.dirname(p) for p in touched} if (BASE / f).is_dir())
 
 
 def make_commit(git, tree, parent, message, number, identity):
@@ -278,9 +287,8 @@ def make_commit(git, tree, parent, message, number, identity):
     return git.out("commit-tree", tree, *parents, data=message.encode(), **who)
 
 
-def index_base(git, env, names):
-    """Puts files of the base into the index."""
-    names = sorted(n for n in names if (BASE / n).is_file())
+def index_base(git, env):
+    names = [n for folder in folders() for n in files_of(folder)]
     blobs = git.out("hash-object", "-w", "--no-filters", "--stdin-paths",
                     data="".join(f"{BASE / n}\n" for n in names).encode()).split()
     git.run("update-index", "--index-info", **env, data="".join(
@@ -288,12 +296,11 @@ def index_base(git, env, names):
         for n, b in zip(names, blobs)).encode())
 
 
-def commit_series(git, identity, more=frozenset()):
-    """Makes the commits, touching neither work tree nor branch: returns the last.
-    The first has those of the base's files that the series touches, and `more`."""
+def commit_series(git, identity):
+    """Makes the commits, touching neither work tree nor branch: returns the last."""
     env = {"GIT_INDEX_FILE": str(git.top / ".git" / "eventq-index")}
     git.run("read-tree", "--empty", **env)
-    index_base(git, env, touched() | more)
+    index_base(git, env)
     tree = git.out("write-tree", **env)
     origin = (BUILD / "base.from").read_text()
     commit = make_commit(git, tree, None, f"base\n\n{origin}", 0, IDENTITY)

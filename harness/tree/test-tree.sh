@@ -68,6 +68,7 @@ test_nothing_writes_into_the_base()
 	works in_tree checkout -q base -- drivers
 	works in_tree reset -q --hard
 	check_own "$folder"
+	echo edited >>"$folder/drivers/iommu/intel/prq.c"
 	works python3 "$HARNESS/tree/refresh.py" 01
 	check_own "$folder"
 	works "$HARNESS/tree/worktree.sh" other base
@@ -86,8 +87,6 @@ test_write_through_a_hard_link_is_noticed()
 {
 	fake_shared
 	echo edited >>"$folder/kernel/a file.c"
-	fails_with 'kernel/a file.c was written to' tree
-	grep -q 'base.from' err.txt
 	fails_with 'kernel/a file.c was written to' "$HARNESS/base/base.sh"
 	rm "$EVENTQ_BUILD/base.from"
 	works base
@@ -135,7 +134,7 @@ test_series_touches_another_file()
 # folder are killed there, as kill -9 does it.
 killed_at()
 {
-	fails_with '' python3 -B - "$1" "$2" <<-'EOF'
+	fails_with killed python3 -B - "$1" "$2" <<-'EOF'
 		import itertools
 		import os
 		import sys
@@ -176,7 +175,7 @@ test_kill_at_any_point_recovers()
 		check_own "$folder"
 	done
 	[ "$at" -gt 30 ]
-	for at in new_folder:1 share:1 copy_file:1 copy_file:3 checkout:1 remove:1; do
+	for at in new_folder:1 commit_series:1 shares:1 checkout:1; do
 		rm -rf "$folder"
 		killed_at "${at%:*}" "${at#*:}"
 		[ ! -e "$folder" ]
