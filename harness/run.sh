@@ -59,7 +59,7 @@ have_packages_and_base()
 run_part()
 {
 	case $1 in
-	clean) rm -rf "$OUT" "$BUILD"/series "$BUILD"/docs "$BUILD"/bench* "$BUILD"/mutants* "$BUILD"/sparse "$BUILD"/coverage.txt ;;
+	clean) rm -rf "$OUT" "$BUILD"/series "$BUILD"/docs "$BUILD"/bench* "$BUILD"/mutants* "$BUILD"/sparse "$BUILD"/coverage ;;
 	distclean) find "$BUILD" -mindepth 1 -maxdepth 1 ! -name lock -exec rm -rf {} + ;;
 	base) have_packages_and_base ;;
 	tree | series) python3 "$HARNESS/tree/tree.py" "$1" ;;

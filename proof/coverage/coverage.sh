@@ -4,7 +4,7 @@
 # kernel that counts, and leaves the rest to coverage.py.
 . "$(dirname "$0")/../../harness/lib.sh"
 
-need gcov gcc
+"$HARNESS/base/setup.sh" gcovr
 "$HARNESS/guest/programs.sh" tests
 "$HARNESS/kernel/kernel.sh" gcov
 "$HARNESS/guest/initramfs.sh"
