@@ -1,16 +1,14 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: GPL-2.0
 """Boots the two kernels of the benchmark under a clock that counts instructions,
-compares what they need with each other and with budgets.list, and tells: table,
-build/bench.txt, build/bench.json, build/bench.svg, with README=1 README.md. Ends
-with 1 if a budget is missed or a second run does not show the same.
+compares what they need with each other and with budgets.list, and tells: a table,
+build/bench.txt, with README=1 README.md. Ends with 1 if a budget is missed or a
+second run does not show the same.
 
 usage: bench.py
 """
-import json
 import os
 import re
-import subprocess
 import sys
 from collections import namedtuple
 from concurrent.futures import ThreadPoolExecutor
@@ -155,38 +153,6 @@ def tables(rows):
     ]) + "\n"
 
 
-def git(*args, top=ROOT):
-    done = subprocess.run(["git", "-C", str(top), *args], capture_output=True, text=True,
-                          check=False)
-    return done.stdout.strip() or "unknown"
-
-
-def write_json(rows, moved):
-    """For programs: each row by its name."""
-    text = json.dumps({
-        "base": (BUILD / "base.from").read_text().strip(),
-        "tree": git("rev-parse", "HEAD^{tree}", top=BUILD / "tree"),
-        "unit": "instructions of the guest, median",
-        "moved_between_two_runs": moved,
-        "rows": {r.name: {"text": r.text, "budget": r.budget, "met": r.ok,
-                          "stock": list(r.stock), "ours": list(r.ours),
-                          **({"at": SIZES} if len(r.stock) > 1 else {})} for r in rows},
-    }, indent=1)
-    (BUILD / "bench.json").write_text(text + "\n")
-
-
-def draw(rows):
-    """Bars for what both kernels can do, by gnuplot."""
-    bars = [r for r in rows if len(r.stock) == 1 and r.budget != "-"
-            and None not in (r.stock[0], r.ours[0]) and min(r.stock[0], r.ours[0]) > 0]
-    data = "".join(f'"{r.text}" {r.stock[0]} {r.ours[0]}\n' for r in bars)
-    (BUILD / "bench.dat").write_text(data)
-    done = subprocess.run(["gnuplot", str(HERE / "bars.gnuplot")], cwd=BUILD, check=False,
-                          capture_output=True, text=True)
-    if done.returncode:
-        raise Failure(f"gnuplot: {(done.stderr.strip().splitlines() or ['failed'])[-1]}")
-
-
 def update_readme(text):
     readme = ROOT / "README.md"
     old = readme.read_text()
@@ -197,12 +163,10 @@ def update_readme(text):
     readme.write_text(new)
 
 
-def tell(rows, moved):
+def tell(rows):
     text = tables(rows)
     print(text)
     (BUILD / "bench.txt").write_text(text)
-    write_json(rows, moved)
-    draw(rows)
     if os.environ.get("README"):
         update_readme(text)
 
@@ -214,7 +178,7 @@ def main():
         moved = {k: differences(results[k, "main"], results[k, "again"]) for k in KERNELS}
         rows = judge(*({n: v for b in BOOTS if b != "again" for n, v in results[k, b].items()}
                        for k in KERNELS))
-        tell(rows, moved)
+        tell(rows)
     except Failure as problem:
         sys.exit(f"error: {problem}")
     missed = [r.text for r in rows if not r.ok]
@@ -223,7 +187,7 @@ def main():
         for name in names:
             print(f"{what}: {name}")
     met = sum(r.budget != "-" and r.ok for r in rows)
-    say(f"{met} budgets met, {len(missed)} missed; build/bench.txt, bench.json, bench.svg")
+    say(f"{met} budgets met, {len(missed)} missed; build/bench.txt")
     return 1 if missed or unsteady else 0
 
 

@@ -4,7 +4,6 @@
 # the rest to bench.py.
 . "$(dirname "$0")/../../harness/lib.sh"
 
-"$HARNESS/base/setup.sh" gnuplot-nox
 "$HARNESS/guest/programs.sh" benchmark
 # In this order: ours changes more often, and little is to compile then.
 "$HARNESS/kernel/kernel.sh" bench-stock

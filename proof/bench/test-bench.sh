@@ -17,7 +17,6 @@ fake_bench()
 			for (i = 1; i <= n; i++) print "bench", $1 at[i], 10; next }
 			{ print "bench", $1, /workers/ ? 0 : 10 }' >all.txt
 	touch bench.txt again.txt
-	fake gnuplot </dev/null
 	fake qemu-system-x86_64 <<-EOF
 		for a; do case \$a in file:*) log=\${a#file:} ;; esac; done
 		case \$log in
@@ -38,8 +37,6 @@ test_bench_within_the_budgets()
 	fake_bench
 	works bench
 	grep -q '^| vIOMMU read, one event per call .* 10 .* 500 |$' "$EVENTQ_BUILD/bench.txt"
-	python3 -c 'import json, sys; sys.exit(json.load(open(sys.argv[1]))["rows"]["fault-read-1"]["ours"] != [10.0])' \
-		"$EVENTQ_BUILD/bench.json"
 }
 
 test_bench_over_a_budget()
