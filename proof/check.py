@@ -13,12 +13,11 @@ import os
 import signal
 import subprocess
 import sys
-from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 
 import smmuv3
 import tap
-from boot import BUILD, CPUS, EXPECTED, KUNIT_PARAMETERS, OUT, ROOT, UPSTREAM
+from boot import BUILD, BUILDER, EXPECTED, GUESTS, KUNIT_PARAMETERS, OUT, ROOT, UPSTREAM
 from boot import Boot, BuildFailed, again_if_late, all_quiet, build, known_splat, read_list, say, \
     script, some
 from kernels import KERNELS
@@ -84,29 +83,30 @@ def prepare(kernel):
 
 
 class Guests:
-    """One of our kernels and the boots of it that the chosen units need. A guest
-    keeps little more than one CPU busy, so there is one for each. Our programs
-    share a boot: the unit that asks first gets the cases of the boot itself."""
+    """One of our kernels and the boots of it that the chosen units need, which begin
+    when it is built. Our programs share two of them: the unit that asks first gets
+    the cases of a boot itself."""
 
     def __init__(self, kernel, units, stock, prepare=prepare):
         """stock: the kernel whose verdicts are expected of upstream's programs"""
         self.kernel, self.stock, self.prepare = kernel, stock, prepare
-        self.running, self.told = None, False
+        self.running, self.told = {}, set()
         ours = [u for u in units if u not in ("kunit", "sample", *UPSTREAM)]
         # The longest first.
-        self.wanted = {"ours": ours} if ours else {}
+        self.wanted = {"ours": ours[0::2], "ours-too": ours[1::2]}
         self.wanted |= {u: [u] for u in reversed(UPSTREAM) if u in units}
-        if "kunit" in units:
-            self.wanted["kunit"] = ["none"]
+        self.wanted |= {"kunit": ["none"]} if "kunit" in units else {}
+        self.ready = BUILDER.submit(self.start)
+
+    def start(self):
+        self.prepare(self.kernel)
+        for name, programs in self.wanted.items():
+            if programs:
+                more = KUNIT_PARAMETERS if name == "kunit" else ()
+                self.running[name] = GUESTS.submit(Boot, self.kernel, name, programs, *more)
 
     def boot(self, name):
-        if not self.running:
-            self.prepare(self.kernel)
-            pool = ThreadPoolExecutor(CPUS)
-            self.running = {
-                n: pool.submit(Boot, self.kernel, n, programs,
-                               *(KUNIT_PARAMETERS if n == "kunit" else ()))
-                for n, programs in self.wanted.items()}
+        self.ready.result()
         return self.running[name].result()
 
     def unit(self, name):
@@ -122,7 +122,7 @@ class Guests:
 
     def unit_sample(self):
         """What the kernel's own build makes of samples/iommufd runs."""
-        build("harness/kernel/kernel.sh", self.kernel)
+        self.ready.result()
         program = OUT / self.kernel / "samples/iommufd/iommufd_eventq_vmm"
         done = subprocess.run([program, "--help"], capture_output=True, check=False) \
             if program.exists() else None
@@ -139,9 +139,10 @@ class Guests:
         return boot.whole() + compare(boot.cases(program), wanted) + all_quiet(first, boot)
 
     def unit_ours(self, program):
-        boot, cases = self.boot("ours"), []
-        if not self.told:
-            self.told = True
+        name, cases = next(n for n, programs in self.wanted.items() if program in programs), []
+        boot = self.boot(name)
+        if name not in self.told:
+            self.told.add(name)
             cases = boot.whole() + boot.quiet()
         again = again_if_late(boot, self.kernel, program)
         if again is not boot:
@@ -192,8 +193,9 @@ def runners(names):
     result = {**ALONE, **smmuv3.units([n for n in names if n in smmuv3.KERNELS])}
     for kernel in KERNELS:
         mine = [n.split(":")[1] for n in names if n.startswith(f"{kernel}:")]
-        guests = Guests(kernel, mine, kernel)
-        result |= {f"{kernel}:{unit}": partial(guests.unit, unit) for unit in mine}
+        if mine:
+            guests = Guests(kernel, mine, kernel)
+            result |= {f"{kernel}:{unit}": partial(guests.unit, unit) for unit in mine}
     return {name: result[name] for name in names}
 
 
@@ -301,8 +303,8 @@ def check_stock():
 
 
 def main():
-    # Ctrl-C ends us at once, and what runs below us with it.
-    signal.signal(signal.SIGINT, lambda *_: sys.exit(130))
+    # Ctrl-C ends us at once, threads included, and what runs below us with it.
+    signal.signal(signal.SIGINT, lambda *_: os._exit(130))
     try:
         if sys.argv[1] == "check":
             return check(sys.argv[2] if len(sys.argv) > 2 else None)

@@ -61,6 +61,9 @@ install()
 	say "packages installed"
 }
 
+# Two at once are no good: apt-get does not wait for another one.
+exec 8>"$BUILD/packages"
+flock 8
 updated=
 # shellcheck disable=SC2086 # a list of words
 install $packages "$@"

@@ -2,11 +2,10 @@
 """The real arm-smmu-v3 driver: an arm64 guest with QEMU's nesting SMMUv3, in which
 the program of smmuv3/ makes devices fault and reads what comes of it. Its units for
 check.py, and the comparison of the stock kernel with ours."""
-from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 
 import tap
-from boot import CPUS, OUT, Boot, BuildFailed, again_if_late, all_quiet, build, say
+from boot import BUILDER, GUESTS, OUT, Boot, BuildFailed, again_if_late, all_quiet, build, say
 from kernels import KERNELS as TABLE
 from tap import Case
 
@@ -22,34 +21,25 @@ def boot(kernel):
 
 
 class Guests:
-    """The boots that the chosen units need, beside each other: a guest waits for its
-    devices most of the time."""
+    """The boots that the chosen units need."""
 
     def __init__(self, kernels):
-        self.kernels, self.running, self.problem = kernels, {}, None
+        self.kernels, self.running = kernels, {}
+        self.ready = BUILDER.submit(self.start)
 
     def start(self):
-        """What cannot be built now cannot be for the next unit either."""
-        try:
-            build("proof/smmuv3/smmuv3.sh", *self.kernels)
-        except BuildFailed as problem:
-            self.problem = problem
-            return
-        pool = ThreadPoolExecutor(CPUS)
-        self.running = {k: pool.submit(boot, k) for k in self.kernels}
+        build("proof/smmuv3/smmuv3.sh", *self.kernels)
+        self.running = {k: GUESTS.submit(boot, k) for k in self.kernels}
 
     def unit(self, kernel):
-        if not self.running and not self.problem:
-            self.start()
-        if self.problem:
-            raise self.problem
+        self.ready.result()
         first = self.running[kernel].result()
         done = again_if_late(first, kernel, PROGRAM, **IORT)
         return done.whole() + all_quiet(first, done) + tap.all_run(done.cases(PROGRAM))
 
 
 def units(kernels=KERNELS):
-    guests = Guests(kernels)
+    guests = kernels and Guests(kernels)
     return {kernel: partial(guests.unit, kernel) for kernel in kernels}
 
 
