@@ -40,7 +40,7 @@ put_sources()
 {
 	case $sources in
 	bench/*) "$PROOF/bench/source.sh" "${sources#*/}" ;;
-	mutants) "$HARNESS/tree/worktree.sh" mutants series ;;
+	mutants) "$HARNESS/tree/tree.py" worktree mutants series ;;
 	esac
 }
 

@@ -9,12 +9,12 @@
 
 case $1 in
 stock)
-	"$HARNESS/tree/worktree.sh" bench base
+	"$HARNESS/tree/tree.py" worktree bench base
 	cd "$BUILD/bench"
 	GIT_CEILING_DIRECTORIES=$BUILD GIT_CONFIG_GLOBAL=/dev/null GIT_CONFIG_NOSYSTEM=1 \
 		git apply --unidiff-zero "$ROOT"/series/*-iommufd-selftest-iopf.patch ||
 		die "the series' mock device does not apply to the base alone"
 	;;
-ours) "$HARNESS/tree/worktree.sh" bench series ;;
+ours) "$HARNESS/tree/tree.py" worktree bench series ;;
 *) die "source.sh knows stock and ours, not $1" ;;
 esac

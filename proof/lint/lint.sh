@@ -66,7 +66,7 @@ check_sparse()
 		echo "drivers/iommu/iommufd:0: does not build, see $log"
 	grep -E '(warning|error):|too old' "$log" | relative
 	for file in $(files ACM 'drivers/iommu/iommufd/*.c'); do
-		grep -q "CHECK   $file\$" "$log" || echo "$file:0: sparse did not see it"
+		grep -q "CHECK  \(.*[ /]\)$file\$" "$log" || echo "$file:0: sparse did not see it"
 	done
 }
 

@@ -219,7 +219,7 @@ def prepare(kernels):
     for programs in ("tests", "benchmark"):
         build("harness/guest/programs.sh", programs)
     build("harness/guest/initramfs.sh")
-    build("harness/tree/worktree.sh", "mutants", "series")
+    build("harness/tree/tree.py", "worktree", "mutants", "series")
     WORK.mkdir(parents=True, exist_ok=True)
 
 

@@ -16,8 +16,8 @@ fake_mutants()
 	cp "$EVENTQ_BUILD/mutants/a.c" before.c
 	mutant broken FAIL
 	mutant unseen harmless
-	for script in kernel/kernel guest/programs guest/initramfs tree/worktree; do
-		fake_script "harness/$script.sh" </dev/null
+	for script in kernel/kernel.sh guest/programs.sh guest/initramfs.sh tree/tree.py; do
+		fake_script "harness/$script" </dev/null
 	done
 	fake_script proof/mutants/module.sh <<-'EOF'
 		! grep -n '#error' "$EVENTQ_BUILD/mutants/a.c" >&2 || exit 1

@@ -149,7 +149,7 @@ def checkout(commit):
         if not (COMMIT / name).is_symlink():
             (COMMIT / name).symlink_to(BUILD / name)
     tree = os.path.relpath(COMMIT / "tree", BUILD)
-    if script("harness/tree/worktree.sh", tree, commit.id).returncode:
+    if script("harness/tree/tree.py", "worktree", tree, commit.id).returncode:
         raise Failure(f"commit {commit.number} cannot be checked out")
 
 
@@ -174,69 +174,50 @@ def warnings(text):
 
 
 class Objects:
-    """One configuration, of which only objects are made. Its log grows until it
-    is judged, so nothing is lost of a build that was interrupted; `judging` there
-    says what the log is of."""
+    """One configuration, of which only objects are made. Its log is there until it
+    was judged, and found good."""
 
     def __init__(self, git, memory, name):
         self.git, self.memory, self.name = git, memory, name
         self.out = COMMIT / "out" / name
-        self.judging, self.log = self.out / "judging", self.out / "build.log"
+        self.log = self.out / "build.log"
         self.state = texts(PROOF / "series/commit-objects.sh", *CONFIGS) + compilers()
 
     def stamp(self, commit):
         return self.memory.stamp(self.name, self.state, changed(self.git, commit, NOT_BUILT))
 
-    def base_list(self, base):
-        return self.out / f"{self.stamp(base).name}.warnings"
-
-    def begin(self, name):
-        """What was compiled and not judged, or judged to be bad, is compiled
-        again: but for what an interrupted run of the same made."""
-        before = self.judging.read_text() if self.judging.exists() else None
-        if before == name:
-            return
-        if before is not None:
-            for folder in ("drivers/iommu", "drivers/vfio"):
-                for path in (self.out / folder).rglob("*.o"):
-                    path.unlink()
-        self.log.unlink(missing_ok=True)
-        self.out.mkdir(parents=True, exist_ok=True)
-        self.judging.write_text(name)
-
     def build(self, commit):
-        """Warnings, and what is wrong besides."""
+        """Warnings, and what is wrong besides. What nobody judged, or who did found bad,
+        is compiled again."""
         checkout(commit)
-        self.begin(self.stamp(commit).name)
+        if self.log.exists():
+            for path in (self.out / "drivers").rglob("*.o"):
+                path.unlink()
+            self.log.unlink()
         done = on_commit("proof/series/commit-objects.sh", self.name)
         found = warnings(self.log.read_text(errors="replace")) if self.log.exists() else []
         return found, complaint(done) if done.returncode else []
 
-    def know_base(self, base):
-        """What the base warns of is in a file that this makes: it takes all
-        objects, also those that a former configuration left."""
-        known = self.base_list(base)
-        if known.exists():
-            return
-        if not self.judging.exists() or self.judging.read_text() != self.stamp(base).name:
+    def known(self, base):
+        """What the base warns of; to learn it takes all objects."""
+        path = self.out / f"{self.stamp(base).name}.warnings"
+        if not path.exists():
             shutil.rmtree(self.out, ignore_errors=True)
-        say(f"base {self.name} ...")
-        found, wrong = self.build(base)
-        if wrong:
-            raise Failure(f"the base itself fails in {self.name}: {wrong[-1]}")
-        known.write_text("".join(f"{x}\n" for x in found))
-        self.judging.unlink()
-        say(f"base {self.name}: built, {len(found)} warnings of its own")
+            say(f"base {self.name} ...")
+            found, wrong = self.build(base)
+            if wrong:
+                raise Failure(f"the base itself fails in {self.name}: {wrong[-1]}")
+            path.write_text("".join(f"{x}\n" for x in found))
+            self.log.unlink()
+            say(f"base {self.name}: built, {len(found)} warnings of its own")
+        return set(path.read_text().splitlines())
 
     def check(self, base, commit):
-        self.know_base(base)
+        known = self.known(base)
         found, wrong = self.build(commit)
-        known = set(self.base_list(base).read_text().splitlines())
         wrong += [f"new: {x}" for x in found if x not in known]
-        if wrong:
-            self.judging.write_text("bad")
-        else:
-            self.judging.unlink()
+        if not wrong:
+            self.log.unlink(missing_ok=True)
         return wrong
 
 
