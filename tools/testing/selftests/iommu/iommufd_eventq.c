@@ -281,7 +281,7 @@ TEST_F(alloc, vevent_unknown_type)
 		}
 }
 
-/* What no program may ask for, as ever */
+/* Arguments that are invalid for every vIOMMU */
 TEST_F(alloc, vevent_bad_arguments)
 {
 	struct eq_world *w = &self->w;
@@ -332,7 +332,10 @@ TEST_F(alloc, vevent_one_queue_per_type)
 				     &q));
 }
 
-/* Its queue needs it, open or not; what was refused leaves no claim to it. */
+/*
+ * A vEVENTQ holds a reference to its vIOMMU, whether its file is open or not. A
+ * failed allocation holds none.
+ */
 TEST_F(alloc, vevent_queue_keeps_its_viommu)
 {
 	struct eq_world *w = &self->w;
@@ -550,7 +553,7 @@ TEST_F(empty, aio_nowait)
 	check_empty(_metadata, &self->q, job_aio_nowait_read, -EAGAIN);
 }
 
-/* Emptiness is no excuse for a bad count, and a count of 0 never waits. */
+/* A bad count fails on an empty queue, too, and a count of 0 never waits. */
 TEST_F(empty, small_counts)
 {
 	struct eq_io io = { .fd = self->q.w.queue.fd };
@@ -569,7 +572,10 @@ TEST_F(empty, small_counts)
 		EQ_ASSERT_PROMPT(-EINVAL, job_aio_read, &io);
 		io.len = EQ_HEADER_LEN;
 	}
-	/* Too small for any record there is, but who knows of what comes? */
+	/*
+	 * No record of this queue fits, but the size of a record is not looked
+	 * at before there is one.
+	 */
 	EQ_ASSERT_PROMPT(-EAGAIN, job_nowait_read, &io);
 	if (variant->read != WAITS)
 		EQ_ASSERT_PROMPT(variant->read, eq_job_read, &io);
@@ -591,9 +597,9 @@ TEST_F(empty, read_after_record)
 
 /*
  * The order of the rules for an empty queue: NOWAIT, an asynchronous request,
- * O_NONBLOCK, the flag, and 0 for who did not ask for anything. Each variant has
- * the two of its name apply, and the first of them decides; of nowait and
- * nonblock, and of async and flag, both say the same.
+ * O_NONBLOCK, the flag of the allocation, and 0 if none of these applies. In each
+ * variant the two rules of its name apply, and the first of them decides. Nowait
+ * and nonblock give the same result, as do async and flag.
  */
 
 FIXTURE(order)

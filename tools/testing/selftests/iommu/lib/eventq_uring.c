@@ -47,10 +47,12 @@ int eq_ring_init_size(struct eq_ring *ring, unsigned int flags,
 	ring->sqes_len = p.sq_entries * sizeof(*ring->sqes);
 	mem = eq_ring_map(ring->fd, ring->rings_len, IORING_OFF_SQ_RING);
 	ring->sqes = eq_ring_map(ring->fd, ring->sqes_len, IORING_OFF_SQES);
-	if (mem == MAP_FAILED || ring->sqes == MAP_FAILED)
-		return -ENOMEM;
-
 	ring->rings = mem;
+	if (mem == MAP_FAILED || ring->sqes == MAP_FAILED) {
+		eq_ring_fini(ring);
+		return -ENOMEM;
+	}
+
 	ring->sq_head = (void *)(mem + p.sq_off.head);
 	ring->sq_tail = (void *)(mem + p.sq_off.tail);
 	ring->sq_flags = (void *)(mem + p.sq_off.flags);
@@ -81,13 +83,14 @@ int eq_ring_init(struct eq_ring *ring, unsigned int flags)
 
 void eq_ring_fini(struct eq_ring *ring)
 {
-	if (ring->rings) {
+	if (ring->rings && ring->rings != MAP_FAILED)
 		munmap(ring->rings, ring->rings_len);
+	if (ring->sqes && ring->sqes != MAP_FAILED)
 		munmap(ring->sqes, ring->sqes_len);
-	}
 	if (ring->fd >= 0)
 		close(ring->fd);
 	ring->rings = NULL;
+	ring->sqes = NULL;
 	ring->fd = -1;
 }
 
