@@ -315,6 +315,21 @@ static bool mark(struct _test_data_smmuv3 *self)
 	       next_is_mark(&self->side, 1);
 }
 
+/* What another VMM left in the hardware's queue comes before a mark, and is skipped. */
+static bool skip_to_mark(struct _test_data_smmuv3 *self)
+{
+	struct record record;
+
+	if (edu_wait(&self->edu[0]) || edu_dma(&self->edu[1], MARK_ADDR, WORD, READ))
+		return false;
+	do {
+		if (side_next(&self->side, &record))
+			return false;
+	} while (record.lost || record.sid != SID(1) || record.addr != MARK_ADDR);
+	self->side.ledger.lost = 0;
+	return true;
+}
+
 /* A DMA of device @nr, and the mark of the other one after it */
 static int dma_and_mark(struct _test_data_smmuv3 *self, unsigned int nr, __u32 addr,
 			unsigned int len, bool write)
@@ -742,6 +757,7 @@ TEST_F_TIMEOUT(smmuv3, killed_under_load, 240)
 		vm_end(self);
 		ASSERT_TRUE(kill_vmm(self, i * 1000));
 		ASSERT_EQ(0, vm_begin(self));
+		ASSERT_TRUE(skip_to_mark(self));
 		ASSERT_TRUE(faults_once(self, F_TRANSLATION, 0, GUEST_VA_OF(VA_NOTHING), READ));
 	}
 }
