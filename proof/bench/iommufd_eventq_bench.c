@@ -824,7 +824,7 @@ static void section_memory(void)
 
 	/* The mock reports none of these, but a queue can be had */
 	charged = bytes_charged();
-	MUST(eq_vevent_queue(w.iommu, w.viommu, IOMMU_VEVENTQ_TYPE_ARM_SMMUV3,
+	MUST(eq_vevent_queue(w.iommu, w.viommu, IOMMU_VEVENTQ_TYPE_SELFTEST_32,
 			     0, EQ_MAX_DEPTH, &smmu));
 	result((double)(bytes_charged() - charged) / EQ_MAX_DEPTH,
 	       "viommu-charged-smmuv3");

@@ -17,7 +17,7 @@ import tap
 from boot import BUILD, KUNIT_PARAMETERS, OUT, Boot, is_late, say
 
 FOLDER = "drivers/iommu/iommufd"
-OBJECTS = ("eventq", "eventq_iopf", "eventq_viommu")
+OBJECTS = ("eventq", "eventq_iopf", "eventq_ring", "eventq_viommu")
 SOURCE = BUILD / "tree" / FOLDER
 # Where the kernel's build has the notes that the counters belong to
 NOTES = OUT / "gcov" / FOLDER
@@ -75,7 +75,7 @@ def unpack(lines):
 def gcovr():
     """Prints the table, and says what is wrong. A line that no test can run is to be
     told to gcovr here, by --exclude-lines-by-pattern, with the reason."""
-    done = subprocess.run(["gcovr", "--root", SOURCE, "--filter", r".*/eventq(_iopf|_viommu)?\.[ch]$",
+    done = subprocess.run(["gcovr", "--root", SOURCE, "--filter", r".*/eventq(_iopf|_ring|_viommu)?\.[ch]$",
                            "--object-directory", NOTES, "--fail-under-line", "100", "--txt", "-",
                            "--html-details", REPORT, NOTES], check=False, capture_output=True, text=True)
     print(done.stdout)

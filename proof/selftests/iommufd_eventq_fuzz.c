@@ -444,16 +444,16 @@ static long op_alloc_fault(struct thread *t)
 static long event_len(__u32 type)
 {
 	return type == IOMMU_VEVENTQ_TYPE_SELFTEST ? 12 :
-	       type == IOMMU_VEVENTQ_TYPE_ARM_SMMUV3 ? 40 :
-	       type == IOMMU_VEVENTQ_TYPE_TEGRA241_CMDQV ? 24 : 0;
+	       type == IOMMU_VEVENTQ_TYPE_SELFTEST_32 ? 40 :
+	       type == IOMMU_VEVENTQ_TYPE_SELFTEST_16 ? 24 : 0;
 }
 
 static long op_alloc_vevent(struct thread *t)
 {
 	static const __u32 types[] = {
 		IOMMU_VEVENTQ_TYPE_SELFTEST, IOMMU_VEVENTQ_TYPE_SELFTEST,
-		IOMMU_VEVENTQ_TYPE_ARM_SMMUV3,
-		IOMMU_VEVENTQ_TYPE_TEGRA241_CMDQV, 0, 3, 0xffffffff,
+		IOMMU_VEVENTQ_TYPE_SELFTEST_32,
+		IOMMU_VEVENTQ_TYPE_SELFTEST_16, 0, 3, 0xffffffff,
 	};
 	static const __u32 depths[] = {
 		1, 2, 3, 8, 341, 342, 1000, 0, EQ_MAX_DEPTH, EQ_MAX_DEPTH + 1,
@@ -473,10 +473,12 @@ static long op_alloc_vevent(struct thread *t)
 	if (choice & 1)
 		cmd.viommu_id = choice / 2 % MAX_ID;
 	cmd.__reserved = choice == 2;
-	if (!event_len(cmd.type) || (cmd.flags & ~EQ_WAIT) || cmd.__reserved)
+	if ((cmd.flags & ~EQ_WAIT) || cmd.__reserved || !cmd.type)
 		expected = -EOPNOTSUPP;
 	else if (!cmd.veventq_depth || cmd.veventq_depth > EQ_MAX_DEPTH)
 		expected = -EINVAL;
+	else if (!event_len(cmd.type) && !(choice & 1))
+		expected = -EOPNOTSUPP;
 	pthread_mutex_lock(&slots_lock);
 	if (has_room(t->f))
 		ret = alloc_call(t, IOMMU_VEVENTQ_ALLOC, &cmd, sizeof(cmd), &fd,
@@ -891,7 +893,7 @@ static long op_ioctl(struct thread *t)
 	    request == FIOCLEX || request == FIONCLEX)
 		request = FIONREAD;
 	ret = EQ_RET(ioctl(s->fd, request, m.at));
-	if (!is_gone(s) && ret >= 0)
+	if (!is_gone(s) && (request == FIONREAD ? ret && ret != -EFAULT : ret >= 0))
 		wrong(t, "ioctl of a queue", ret);
 	poison(t);
 	return ret;

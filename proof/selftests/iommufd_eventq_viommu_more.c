@@ -304,7 +304,7 @@ static long job_alloc(void *arg)
 
 	meet(racer);
 	return eq_vevent_queue(racer->w->iommu, racer->w->viommu,
-			       IOMMU_VEVENTQ_TYPE_ARM_SMMUV3, EQ_NO_WAIT,
+			       IOMMU_VEVENTQ_TYPE_SELFTEST_32, EQ_NO_WAIT,
 			       EQ_MAX_DEPTH, &racer->queue);
 }
 
@@ -332,7 +332,7 @@ TEST_F_TIMEOUT(vevent, allocations_race, 120)
 		ASSERT_EQ(-EEXIST, job[!winner].ret);
 		ASSERT_EQ(-EEXIST,
 			  eq_vevent_queue(self->w.iommu, self->w.viommu,
-					  IOMMU_VEVENTQ_TYPE_ARM_SMMUV3,
+					  IOMMU_VEVENTQ_TYPE_SELFTEST_32,
 					  EQ_NO_WAIT, EQ_DEPTH, &third));
 		ASSERT_EQ(0, close(racer[winner].queue.fd));
 		ASSERT_EQ(0, eq_destroy(self->w.iommu, racer[winner].queue.id));

@@ -1,136 +1,147 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
  * The core of iommufd's event queues: the file that a queue has in user space.
- * One read loop, one write loop, poll, last close, fdinfo, and the making of
- * the file with its undo. How records are stored, what they look like and what
- * an answer does is up to the class, through struct iommufd_eventq_ops; nothing
- * here may know a class.
+ * One read loop, one write loop, poll, FIONREAD, last close, fdinfo, and the
+ * making of the file with its undo. How records are stored, what they look like
+ * and what a response does is up to the class, through struct iommufd_eventq_ops.
+ * Nothing here may know a class.
  */
 #include <linux/anon_inodes.h>
 #include <linux/file.h>
 #include <linux/fs.h>
 #include <linux/module.h>
 #include <linux/sched.h>
+#include <linux/sched/signal.h>
 #include <linux/seq_file.h>
+#include <linux/uaccess.h>
 #include <linux/uio.h>
+
+#include <asm/ioctls.h>
 
 #include "eventq.h"
 #include "iommufd_private.h"
-
-#define CREATE_TRACE_POINTS
 #include "trace.h"
 
-/*
- * Become the one reader, when that did not work out at once. A caller that may
- * not wait gets -EAGAIN and leaves a mark, so that the reader in place tells it
- * when there is something to read; it has to try once more after that, as the
- * reader may just have left. Pairs with iommufd_eventq_unlock_readers().
- */
+/* A caller that may not block gets -EAGAIN instead of a wait */
+static bool iommufd_eventq_may_block(struct kiocb *iocb)
+{
+	return !(iocb->ki_flags & IOCB_NOWAIT) &&
+	       !(iocb->ki_filp->f_flags & O_NONBLOCK);
+}
+
 static int iommufd_eventq_lock_readers(struct iommufd_eventq *eventq,
 				       struct kiocb *iocb)
 {
-	bool nowait = (iocb->ki_flags & IOCB_NOWAIT) ||
-		      (is_sync_kiocb(iocb) &&
-		       (iocb->ki_filp->f_flags & O_NONBLOCK));
-
-	if (!nowait)
-		return mutex_lock_interruptible(&eventq->readers) ?
-			       -ERESTARTSYS :
-			       0;
-
-	WRITE_ONCE(eventq->contended, true);
-	/* The mark before the second try; pairs with the one below */
-	smp_mb();
-	return mutex_trylock(&eventq->readers) ? 0 : -EAGAIN;
-}
-
-/* Records are left, or were away for a moment: tell those who may count on it */
-static void iommufd_eventq_wake_again(struct iommufd_eventq *eventq)
-{
-	spin_lock_irq(&eventq->wait.lock);
-	if (iommufd_eventq_queued(eventq))
-		iommufd_eventq_wake(eventq);
-	spin_unlock_irq(&eventq->wait.lock);
-}
-
-static void iommufd_eventq_unlock_readers(struct iommufd_eventq *eventq)
-{
-	mutex_unlock(&eventq->readers);
-
-	/* The unlock before the look at the mark; pairs with the one above */
-	smp_mb();
-	if (likely(!READ_ONCE(eventq->contended)))
-		return;
-
-	WRITE_ONCE(eventq->contended, false);
-	iommufd_eventq_wake_again(eventq);
+	if (likely(mutex_trylock(&eventq->readers)))
+		return 0;
+	if (!iommufd_eventq_may_block(iocb))
+		return -EAGAIN;
+	return mutex_lock_interruptible(&eventq->readers) ? -ERESTARTSYS : 0;
 }
 
 /*
- * Copy out whole records until the buffer is full or nothing is queued. A record
- * that comes after the look at the empty queue brings a wake-up of its own, so
- * edge-triggered readers can take a short read for the end. If a read has to be
- * short with records left, that is made up for by a wake-up here.
+ * Deliver one batch. Return the size in bytes of the whole records that user space
+ * got, 0 if nothing is queued, or an error.
  */
-static ssize_t iommufd_eventq_copy_out(struct iommufd_eventq *eventq,
-				       struct iov_iter *to)
+static ssize_t iommufd_eventq_read_batch(struct iommufd_eventq *eventq,
+					 struct iov_iter *to)
 {
-	size_t copied, settled;
+	size_t copied, settled = 0;
 	const void *chunk;
-	ssize_t done = 0;
 	int rc;
 
 	lockdep_assert_held(&eventq->readers);
 
-	do {
-		rc = eventq->ops->stage(eventq, iov_iter_count(to), &chunk);
+	rc = eventq->ops->stage(eventq, iov_iter_count(to), &chunk);
+	if (rc <= 0)
+		return rc;
+	copied = copy_to_iter(chunk, rc, to);
+	if (likely(copied))
+		settled = eventq->ops->settle(eventq, chunk, copied);
+	if (unlikely(copied < rc))
+		/* The part of a record does not count; the next batch says why */
+		iov_iter_revert(to, copied - settled);
+	return settled ?: -EFAULT;
+}
+
+/*
+ * A reader that stops with records left must wake the others: one that could not
+ * wait for it got -EAGAIN, and an edge-triggered one takes a short read for the
+ * end. The readers' lock is free by now, so they will not meet it again.
+ */
+static void iommufd_eventq_wake_if_queued(struct iommufd_eventq *eventq)
+{
+	/*
+	 * The unlock before the look: whoever finds the lock taken after a record
+	 * was added is woken here. Pairs with the queue lock of the report.
+	 */
+	smp_mb();
+	if (!READ_ONCE(eventq->queued))
+		return;
+	spin_lock_irq(&eventq->wait.lock);
+	if (eventq->queued)
+		iommufd_eventq_wake(eventq);
+	spin_unlock_irq(&eventq->wait.lock);
+}
+
+/*
+ * Read batches until the buffer is full or nothing is queued. Between two of them
+ * another reader may have its turn, a signal ends the read and the CPU can do
+ * something else.
+ */
+static ssize_t iommufd_eventq_read_batches(struct iommufd_eventq *eventq,
+					   struct kiocb *iocb,
+					   struct iov_iter *to)
+{
+	ssize_t done = 0;
+	ssize_t rc;
+
+	for (;;) {
+		rc = iommufd_eventq_lock_readers(eventq, iocb);
+		if (rc)
+			break;
+		rc = iommufd_eventq_read_batch(eventq, to);
+		mutex_unlock(&eventq->readers);
 		if (rc <= 0)
 			break;
-		copied = copy_to_iter(chunk, rc, to);
-		settled = eventq->ops->settle(eventq, chunk, rc, copied);
-		done += settled;
-		if (unlikely(settled < rc)) {
-			rc = -EFAULT;
+		done += rc;
+		if (!iov_iter_count(to) || task_sigpending(current))
 			break;
-		}
-	} while (iov_iter_count(to));
-	/* After a fault, waiters may have seen the queue without its records */
-	if (unlikely(rc == -EFAULT || (rc < 0 && done)))
-		iommufd_eventq_wake_again(eventq);
+		cond_resched();
+	}
 	if (done)
 		trace_eventq_read(eventq, done);
-
+	/* Not by a reader that did not get to read: it would wake itself */
+	if (done || (rc != -EAGAIN && rc != -ERESTARTSYS))
+		iommufd_eventq_wake_if_queued(eventq);
 	return done ?: rc;
 }
 
 /*
  * Not wait_event_interruptible_locked_irq(), which queues the waiter behind
- * exclusive ones: an EPOLLEXCLUSIVE watcher would swallow its wake-up. All that
- * wait are woken, and those who find nothing wait again.
+ * exclusive ones: an EPOLLEXCLUSIVE watcher would swallow its wake-up. All
+ * waiters are woken, and those that find nothing wait again.
  */
 static int iommufd_eventq_wait(struct iommufd_eventq *eventq)
 {
 	return wait_event_interruptible(eventq->wait,
-					iommufd_eventq_queued(eventq));
+					READ_ONCE(eventq->queued));
 }
 
 /*
- * Nothing to read. Return 0 once there may be, an error to be returned, or 1 if
- * the read is to return 0 bytes. The order of these rules is uAPI: io_uring's
- * first try must not wait; its worker threads and Linux AIO must, whatever
- * O_NONBLOCK says, since they have no way to try again later; only then come
- * the wishes of a caller of read(2), who gets 0 by default as ever.
+ * Nothing is queued. Return 0 once there may be a record, an error, or 1 if the
+ * read is to return 0 bytes. The order of these rules is uAPI: as for eventfd and
+ * pipes, O_NONBLOCK applies to every kind of caller. An asynchronous request, of
+ * an io_uring worker or of Linux AIO, then waits, as it must not complete with 0
+ * bytes. A plain read(2) returns 0, unless the queue was allocated for waiting
+ * reads.
  */
 static int iommufd_eventq_empty(struct iommufd_eventq *eventq,
 				struct kiocb *iocb)
 {
-	if (iocb->ki_flags & IOCB_NOWAIT)
+	if (!iommufd_eventq_may_block(iocb))
 		return -EAGAIN;
-	if (!is_sync_kiocb(iocb))
-		return iommufd_eventq_wait(eventq);
-	if (iocb->ki_filp->f_flags & O_NONBLOCK)
-		return -EAGAIN;
-	if (eventq->wait_reads)
+	if (!is_sync_kiocb(iocb) || eventq->wait_reads)
 		return iommufd_eventq_wait(eventq);
 	return 1;
 }
@@ -140,7 +151,7 @@ static ssize_t iommufd_eventq_read_iter(struct kiocb *iocb, struct iov_iter *to)
 	struct iommufd_eventq *eventq = iocb->ki_filp->private_data;
 	ssize_t rc;
 
-	/* read(2) brings none this far, io_uring and Linux AIO do */
+	/* read(2) passes no position to a stream; io_uring and Linux AIO do */
 	if (iocb->ki_pos)
 		return -ESPIPE;
 	if (iov_iter_count(to) < eventq->ops->min_read)
@@ -148,29 +159,18 @@ static ssize_t iommufd_eventq_read_iter(struct kiocb *iocb, struct iov_iter *to)
 	if (!iov_iter_count(to))
 		return 0;
 
-	for (;;) {
-		if (iommufd_eventq_queued(eventq)) {
-			if (unlikely(!mutex_trylock(&eventq->readers))) {
-				rc = iommufd_eventq_lock_readers(eventq, iocb);
-				if (rc)
-					return rc;
-			}
-			rc = iommufd_eventq_copy_out(eventq, to);
-			iommufd_eventq_unlock_readers(eventq);
-			if (rc)
-				return rc;
-			/* Another reader was faster */
-		}
-
-		rc = iommufd_eventq_empty(eventq, iocb);
+	do {
+		rc = iommufd_eventq_read_batches(eventq, iocb, to);
 		if (rc)
-			return rc < 0 ? rc : 0;
-	}
+			return rc;
+		rc = iommufd_eventq_empty(eventq, iocb);
+	} while (!rc);
+	return rc < 0 ? rc : 0;
 }
 
 /*
- * No lock is held here: a writer that sleeps in a fault on its own buffer
- * delays nobody. Answers are independent of each other, so writers need not be
+ * No lock is held here: a writer that sleeps in a fault on its own buffer delays
+ * nobody. Responses are independent of each other, so writers need not be
  * serialised either.
  */
 static ssize_t iommufd_eventq_write_iter(struct kiocb *iocb,
@@ -178,29 +178,32 @@ static ssize_t iommufd_eventq_write_iter(struct kiocb *iocb,
 {
 	struct iommufd_eventq *eventq = iocb->ki_filp->private_data;
 	const struct iommufd_eventq_ops *ops = eventq->ops;
-	u64 answers[IOMMUFD_EVENTQ_ANSWERS_MAX / sizeof(u64)];
+	u64 responses[IOMMUFD_EVENTQ_RESPONSES_MAX / sizeof(u64)];
 	size_t run, got, at;
 	ssize_t done = 0;
 	int rc = 0;
 
 	if (iocb->ki_pos)
 		return -ESPIPE;
-	if (iov_iter_count(from) % ops->answer_size)
+	if (iov_iter_count(from) % ops->response_size)
 		return -EINVAL;
 
 	while (!rc && iov_iter_count(from)) {
 		run = min(iov_iter_count(from),
-			  rounddown(sizeof(answers), ops->answer_size));
-		got = copy_from_iter(answers, run, from);
-		for (at = 0; got - at >= ops->answer_size;
-		     at += ops->answer_size) {
-			rc = ops->answer(eventq, (void *)answers + at);
+			  rounddown(sizeof(responses), ops->response_size));
+		got = copy_from_iter(responses, run, from);
+		for (at = 0; got - at >= ops->response_size;
+		     at += ops->response_size) {
+			rc = ops->respond(eventq, (void *)responses + at);
 			if (rc)
 				break;
-			done += ops->answer_size;
+			done += ops->response_size;
 		}
 		if (!rc && got < run)
 			rc = -EFAULT;
+		if (task_sigpending(current))
+			break;
+		cond_resched();
 	}
 
 	return done ?: rc;
@@ -212,17 +215,31 @@ static __poll_t iommufd_eventq_poll(struct file *filep, poll_table *wait)
 	__poll_t events = 0;
 
 	/*
-	 * This takes the queue lock to add the caller, if it waits at all. Who
+	 * This takes the queue lock to add the caller, if it waits at all. Whoever
 	 * adds a record after that sees and wakes it; what was added before is
 	 * seen here.
 	 */
 	poll_wait(filep, &eventq->wait, wait);
-	if (iommufd_eventq_queued(eventq))
+	if (READ_ONCE(eventq->queued))
 		events |= EPOLLIN | EPOLLRDNORM;
-	/* An answer never waits */
-	if (eventq->ops->answer)
+	/* A response never waits */
+	if (eventq->ops->respond)
 		events |= EPOLLOUT | EPOLLWRNORM;
 	return events;
+}
+
+static long iommufd_eventq_ioctl(struct file *filep, unsigned int cmd,
+				 unsigned long arg)
+{
+	struct iommufd_eventq *eventq = filep->private_data;
+	size_t bytes;
+
+	if (cmd != FIONREAD)
+		return -ENOTTY;
+	spin_lock_irq(&eventq->wait.lock);
+	bytes = eventq->bytes;
+	spin_unlock_irq(&eventq->wait.lock);
+	return put_user((int)min_t(size_t, bytes, INT_MAX), (int __user *)arg);
 }
 
 static int iommufd_eventq_release(struct inode *inode, struct file *filep)
@@ -248,23 +265,28 @@ static void iommufd_eventq_show_fdinfo(struct seq_file *m, struct file *filep)
 
 	seq_printf(m, "eventq-class:\t%s\n", eventq->ops->class);
 	seq_printf(m, "eventq-id:\t%u\n", eventq->obj.id);
-	seq_printf(m, "queued:\t%u\n", iommufd_eventq_queued(eventq));
-	eventq->ops->show_fdinfo(eventq, m);
+	seq_printf(m, "queued:\t%u\n", READ_ONCE(eventq->queued));
+	if (eventq->ops->show_fdinfo)
+		eventq->ops->show_fdinfo(eventq, m);
 }
 
 static const struct file_operations iommufd_eventq_fops = {
 	.owner = THIS_MODULE,
 	.read_iter = iommufd_eventq_read_iter,
 	.poll = iommufd_eventq_poll,
+	.unlocked_ioctl = iommufd_eventq_ioctl,
+	.compat_ioctl = compat_ptr_ioctl,
 	.release = iommufd_eventq_release,
 	.show_fdinfo = iommufd_eventq_show_fdinfo,
 };
 
-static const struct file_operations iommufd_eventq_answered_fops = {
+static const struct file_operations iommufd_eventq_respond_fops = {
 	.owner = THIS_MODULE,
 	.read_iter = iommufd_eventq_read_iter,
 	.write_iter = iommufd_eventq_write_iter,
 	.poll = iommufd_eventq_poll,
+	.unlocked_ioctl = iommufd_eventq_ioctl,
+	.compat_ioctl = compat_ptr_ioctl,
 	.release = iommufd_eventq_release,
 	.show_fdinfo = iommufd_eventq_show_fdinfo,
 };
@@ -275,15 +297,16 @@ static const struct file_operations iommufd_eventq_answered_fops = {
  * @ops: its class
  * @flags: IOMMU_EVENTQ_ALLOC_* flags, checked by the caller
  *
- * From here on the class may add records. iommufd_eventq_teardown() undoes it.
+ * The class may add records from here on. iommufd_eventq_teardown() undoes it.
  *
  * Context: Process context.
  */
 void iommufd_eventq_setup(struct iommufd_eventq *eventq,
 			  const struct iommufd_eventq_ops *ops, u32 flags)
 {
-	WARN_ON(ops->answer && (!ops->answer_size ||
-				ops->answer_size > IOMMUFD_EVENTQ_ANSWERS_MAX));
+	WARN_ON(ops->respond &&
+		(!ops->response_size ||
+		 ops->response_size > IOMMUFD_EVENTQ_RESPONSES_MAX));
 
 	eventq->ops = ops;
 	eventq->owner = task_tgid_nr(current);
@@ -304,21 +327,25 @@ void iommufd_eventq_teardown(struct iommufd_eventq *eventq)
 }
 
 /**
- * iommufd_eventq_publish() - Give a queue its file and user space the result
- * @eventq: the queue, complete in all but its file
+ * iommufd_eventq_publish() - Make the file of a queue and complete its allocation
+ * @eventq: the queue, complete but for its file
  * @ucmd: the allocation ioctl; its reply is complete but for the descriptor
  * @out_fd: where in the reply the descriptor goes
  * @cmd_len: size of the reply in bytes
  *
- * The last step of an allocation ioctl: nothing may fail after it. Does the
- * copy to user space, so no lock may be held that anything but this ioctl takes.
+ * The last step of an allocation ioctl: nothing may fail after it. Copies the
+ * reply to user space, so no lock may be held that anything but this ioctl takes.
  *
- * On failure the caller just returns the error: the object core then puts the
+ * On failure the caller just returns the error. The object core then puts the
  * file, if it was made, which calls &iommufd_eventq_ops.close, and destroys the
  * queue.
  *
  * Context: Process context, may sleep in a fault on user memory.
- * Return: 0, -EMFILE or -ENFILE, -ENOMEM, -EFAULT.
+ * Return:
+ * * 0 on success
+ * * -EMFILE, -ENFILE: per-process or system-wide limit on open files reached
+ * * -ENOMEM: no memory for the file
+ * * -EFAULT: the reply cannot be written
  */
 int iommufd_eventq_publish(struct iommufd_eventq *eventq,
 			   struct iommufd_ucmd *ucmd, u32 *out_fd,
@@ -329,14 +356,14 @@ int iommufd_eventq_publish(struct iommufd_eventq *eventq,
 	int rc;
 
 	/*
-	 * .open never runs for this file, so what stream_open() does is done
-	 * here: a stream has no position, and reads and writes can be in flight
-	 * at once. With IOCB_NOWAIT none of them waits for a record or for
+	 * An anonymous inode's .open never runs, so what stream_open() does is
+	 * done here: a stream has no position, and reads and writes can be in
+	 * flight at once. With IOCB_NOWAIT none of them waits for a record or for
 	 * another reader.
 	 */
 	filep = anon_inode_getfile_fmode(eventq->ops->file_name,
-					 eventq->ops->answer ?
-						 &iommufd_eventq_answered_fops :
+					 eventq->ops->respond ?
+						 &iommufd_eventq_respond_fops :
 						 &iommufd_eventq_fops,
 					 eventq, O_RDWR,
 					 FMODE_STREAM | FMODE_NOWAIT);

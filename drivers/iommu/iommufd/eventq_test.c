@@ -6,8 +6,8 @@
  * eventq_test_*.c. The rest of what the queues do is tested through the uAPI, by
  * tools/testing/selftests/iommu/iommufd_eventq*.c.
  *
- * The toy class is a ring of numbers, read as u64 each and answered by writing
- * the next number in turn. It shows how little a class has to bring.
+ * The toy class is a ring of numbers, read as u64 each. A response is the next
+ * number in turn. It shows how little a class has to bring.
  */
 #include <linux/delay.h>
 #include <linux/kthread.h>
@@ -25,9 +25,8 @@ struct toy_eventq {
 	struct iommufd_eventq common;
 	u64 ring[TOY_DEPTH];
 	unsigned int head;
-	unsigned int count;
 	unsigned int nr_lost;
-	u64 answered;
+	u64 responded;
 	unsigned int nr_closed;
 };
 
@@ -44,34 +43,33 @@ static int toy_stage(struct iommufd_eventq *eventq, size_t room,
 	size_t nr;
 
 	guard(spinlock_irq)(&eventq->wait.lock);
-	if (!toy->count)
+	if (!eventq->queued)
 		return 0;
-	nr = min3((size_t)toy->count, (size_t)TOY_DEPTH - at,
+	nr = min3((size_t)eventq->queued, (size_t)TOY_DEPTH - at,
 		  room / sizeof(u64));
 	*chunk = &toy->ring[at];
 	return nr ? (int)(nr * sizeof(u64)) : -EINVAL;
 }
 
 static size_t toy_settle(struct iommufd_eventq *eventq, const void *chunk,
-			 size_t staged, size_t copied)
+			 size_t copied)
 {
 	struct toy_eventq *toy = to_toy(eventq);
 	unsigned int nr = copied / sizeof(u64);
 
 	guard(spinlock_irq)(&eventq->wait.lock);
 	toy->head += nr;
-	toy->count -= nr;
-	iommufd_eventq_remove(eventq, nr);
+	iommufd_eventq_remove(eventq, nr, nr * sizeof(u64));
 	return nr * sizeof(u64);
 }
 
-static int toy_answer(struct iommufd_eventq *eventq, const void *answer)
+static int toy_respond(struct iommufd_eventq *eventq, const void *response)
 {
-	u64 number = *(const u64 *)answer;
+	u64 number = *(const u64 *)response;
 
-	if (number != to_toy(eventq)->answered + 1)
+	if (number != to_toy(eventq)->responded + 1)
 		return -EINVAL;
-	to_toy(eventq)->answered = number;
+	to_toy(eventq)->responded = number;
 	return 0;
 }
 
@@ -80,19 +78,14 @@ static void toy_close(struct iommufd_eventq *eventq)
 	to_toy(eventq)->nr_closed++;
 }
 
-static void toy_show_fdinfo(struct iommufd_eventq *eventq, struct seq_file *m)
-{
-}
-
 static const struct iommufd_eventq_ops toy_ops = {
 	.file_name = "[iommufd-toy]",
 	.class = "toy",
-	.answer_size = sizeof(u64),
+	.response_size = sizeof(u64),
 	.stage = toy_stage,
 	.settle = toy_settle,
-	.answer = toy_answer,
+	.respond = toy_respond,
 	.close = toy_close,
-	.show_fdinfo = toy_show_fdinfo,
 };
 
 /* A class whose queue is read only and wants a minimum */
@@ -103,7 +96,6 @@ static const struct iommufd_eventq_ops toy_mute_ops = {
 	.stage = toy_stage,
 	.settle = toy_settle,
 	.close = toy_close,
-	.show_fdinfo = toy_show_fdinfo,
 };
 
 static void toy_report(struct toy_eventq *toy, u64 number)
@@ -111,11 +103,11 @@ static void toy_report(struct toy_eventq *toy, u64 number)
 	unsigned long flags;
 
 	spin_lock_irqsave(&toy->common.wait.lock, flags);
-	if (toy->common.closed || toy->count == TOY_DEPTH) {
+	if (toy->common.closed || toy->common.queued == TOY_DEPTH) {
 		toy->nr_lost++;
 	} else {
-		toy->ring[(toy->head + toy->count++) % TOY_DEPTH] = number;
-		iommufd_eventq_add(&toy->common);
+		toy->ring[(toy->head + toy->common.queued) % TOY_DEPTH] = number;
+		iommufd_eventq_add(&toy->common, sizeof(number));
 	}
 	spin_unlock_irqrestore(&toy->common.wait.lock, flags);
 }
@@ -174,7 +166,7 @@ static void test_order_and_batches(struct kunit *test)
 
 	/* Batches of all sizes, at all places of the ring */
 	for (round = 0; round < 5 * TOY_DEPTH; round++) {
-		while (toy->count < TOY_DEPTH - round % 3)
+		while (toy->common.queued < TOY_DEPTH - round % 3)
 			toy_report(toy, next++);
 		rc = read_kernel(filep, buf, (1 + round % TOY_DEPTH) * 8, 0);
 		KUNIT_ASSERT_GT(test, rc, 0);
@@ -183,8 +175,7 @@ static void test_order_and_batches(struct kunit *test)
 					TOY_DEPTH - round % 3));
 		for (i = 0; i < rc / 8; i++)
 			KUNIT_EXPECT_EQ(test, buf[i], seen++);
-		KUNIT_EXPECT_EQ(test, iommufd_eventq_queued(&toy->common),
-				toy->count);
+		KUNIT_EXPECT_EQ(test, toy->common.bytes, 8 * (next - seen));
 	}
 	/* A larger buffer than there are records takes them across the wrap */
 	rc = read_kernel(filep, buf, sizeof(buf), 0);
@@ -248,7 +239,7 @@ static void test_failing_copy(struct kunit *test)
 	toy_done(test, toy, filep);
 }
 
-/* Records that a reader with room left had to leave are announced again */
+/* Whoever stops reading with records left wakes the others */
 static void test_short_read_wakes(struct kunit *test)
 {
 	struct toy_eventq *toy = kunit_kzalloc(test, sizeof(*toy), GFP_KERNEL);
@@ -265,17 +256,20 @@ static void test_short_read_wakes(struct kunit *test)
 	add_wait_queue(&toy->common.wait, &entry);
 
 	KUNIT_EXPECT_EQ(test, read_kernel(filep, buf, 8, 0), 8);
-	KUNIT_EXPECT_EQ(test, wakeups, 0);
-	KUNIT_EXPECT_EQ(test, read_kernel(filep, buf, 12, 0), 8);
 	KUNIT_EXPECT_EQ(test, wakeups, 1);
 	KUNIT_EXPECT_EQ(test, read_kernel(filep, buf, 12, 0), 8);
-	KUNIT_EXPECT_EQ(test, wakeups, 1);
+	KUNIT_EXPECT_EQ(test, wakeups, 2);
+	/* Also if nothing fits: others may have more room */
+	KUNIT_EXPECT_EQ(test, read_kernel(filep, buf, 7, 0), -EINVAL);
+	KUNIT_EXPECT_EQ(test, wakeups, 3);
+	KUNIT_EXPECT_EQ(test, read_kernel(filep, buf, 12, 0), 8);
+	KUNIT_EXPECT_EQ(test, wakeups, 3);
 
 	remove_wait_queue(&toy->common.wait, &entry);
 	toy_done(test, toy, filep);
 }
 
-/* What an empty queue answers, in the order of the rules */
+/* What a read of an empty queue returns, in the order of the rules */
 static void test_empty_rules(struct kunit *test)
 {
 	struct toy_eventq *toy = kunit_kzalloc(test, sizeof(*toy), GFP_KERNEL);
@@ -292,6 +286,67 @@ static void test_empty_rules(struct kunit *test)
 	KUNIT_EXPECT_EQ(test, read_kernel(filep, &buf, 8, IOCB_NOWAIT), -EAGAIN);
 	filep->f_flags |= O_NONBLOCK;
 	KUNIT_EXPECT_EQ(test, read_kernel(filep, &buf, 8, 0), -EAGAIN);
+	/* Also for who could wait otherwise, as with eventfd and pipes */
+	KUNIT_EXPECT_EQ(test, read_async(filep, &buf, 8), -EAGAIN);
+	toy_done(test, toy, filep);
+}
+
+/* A signal that is pending lets a read return the batch that it has */
+static void test_signal_ends_a_long_read(struct kunit *test)
+{
+	struct toy_eventq *toy = kunit_kzalloc(test, sizeof(*toy), GFP_KERNEL);
+	struct file *filep = toy_open(test, toy, &toy_ops, 0);
+	u64 buf[TOY_DEPTH];
+	u64 i;
+
+	/* Two batches: the second one begins at the wrap of the ring */
+	for (i = 1; i <= 3; i++)
+		toy_report(toy, i);
+	KUNIT_EXPECT_EQ(test, read_kernel(filep, buf, sizeof(buf), 0), 3 * 8);
+	for (; i <= 3 + TOY_DEPTH; i++)
+		toy_report(toy, i);
+	allow_signal(SIGUSR1);
+	send_sig(SIGUSR1, current, 1);
+	KUNIT_EXPECT_EQ(test, read_kernel(filep, buf, sizeof(buf), 0),
+			(TOY_DEPTH - 3) * 8);
+	flush_signals(current);
+	disallow_signal(SIGUSR1);
+	KUNIT_EXPECT_EQ(test, read_kernel(filep, buf, sizeof(buf), 0), 3 * 8);
+	KUNIT_EXPECT_EQ(test, buf[2], 3 + TOY_DEPTH);
+	toy_done(test, toy, filep);
+}
+
+static void test_fionread(struct kunit *test)
+{
+	struct toy_eventq *toy = kunit_kzalloc(test, sizeof(*toy), GFP_KERNEL);
+	struct file *filep = toy_open(test, toy, &toy_ops, 0);
+	unsigned long uaddr = user_page_end(test) - sizeof(int);
+	int __user *answer = (int __user *)uaddr;
+	u64 buf[2];
+	int bytes;
+
+	KUNIT_EXPECT_EQ(test, do_ioctl(filep, FIONREAD, uaddr), 0);
+	KUNIT_EXPECT_EQ(test, get_user(bytes, answer), 0);
+	KUNIT_EXPECT_EQ(test, bytes, 0);
+	toy_report(toy, 1);
+	toy_report(toy, 2);
+	KUNIT_EXPECT_EQ(test, do_ioctl(filep, FIONREAD, uaddr), 0);
+	KUNIT_EXPECT_EQ(test, get_user(bytes, answer), 0);
+	KUNIT_EXPECT_EQ(test, bytes, 16);
+	/* As many as fit into the answer */
+	spin_lock_irq(&toy->common.wait.lock);
+	toy->common.bytes += INT_MAX;
+	spin_unlock_irq(&toy->common.wait.lock);
+	KUNIT_EXPECT_EQ(test, do_ioctl(filep, FIONREAD, uaddr), 0);
+	KUNIT_EXPECT_EQ(test, get_user(bytes, answer), 0);
+	KUNIT_EXPECT_EQ(test, bytes, INT_MAX);
+	spin_lock_irq(&toy->common.wait.lock);
+	toy->common.bytes -= INT_MAX;
+	spin_unlock_irq(&toy->common.wait.lock);
+
+	KUNIT_EXPECT_EQ(test, do_ioctl(filep, FIONREAD, uaddr + 4), -EFAULT);
+	KUNIT_EXPECT_EQ(test, do_ioctl(filep, FIONBIO + 1, uaddr), -ENOTTY);
+	KUNIT_EXPECT_EQ(test, read_kernel(filep, buf, sizeof(buf), 0), 16);
 	toy_done(test, toy, filep);
 }
 
@@ -374,9 +429,6 @@ static void check_waiting(struct kunit *test, u32 flags, bool async)
 	struct reader reader = { .filep = filep, .async = async, .want = 1 };
 	struct task_struct *task;
 
-	if (async)
-		filep->f_flags |= O_NONBLOCK;
-
 	/* A record ends the wait */
 	task = reader_start(test, &reader);
 	KUNIT_EXPECT_TRUE(test, wait_until(toy, true));
@@ -439,7 +491,7 @@ static void test_two_readers(struct kunit *test)
 		tasks[i] = reader_start(test, &readers[i]);
 	}
 	while (next <= total) {
-		if (READ_ONCE(toy->count) < TOY_DEPTH)
+		if (queued_now(&toy->common) < TOY_DEPTH)
 			toy_report(toy, next++);
 		else
 			cond_resched();
@@ -463,7 +515,7 @@ static void test_contended_reader(struct kunit *test)
 	struct file *filep = toy_open(test, toy, &toy_ops, 0);
 	struct wait_queue_entry entry;
 	unsigned int wakeups = 0;
-	u64 buf;
+	u64 buf[2];
 
 	toy_report(toy, 1);
 	toy_report(toy, 2);
@@ -473,23 +525,23 @@ static void test_contended_reader(struct kunit *test)
 	add_wait_queue(&toy->common.wait, &entry);
 
 	mutex_lock(&toy->common.readers);
-	KUNIT_EXPECT_EQ(test, read_kernel(filep, &buf, 8, IOCB_NOWAIT), -EAGAIN);
+	KUNIT_EXPECT_EQ(test, read_kernel(filep, buf, 8, IOCB_NOWAIT), -EAGAIN);
 	filep->f_flags |= O_NONBLOCK;
-	KUNIT_EXPECT_EQ(test, read_kernel(filep, &buf, 8, 0), -EAGAIN);
+	KUNIT_EXPECT_EQ(test, read_kernel(filep, buf, 8, 0), -EAGAIN);
 	mutex_unlock(&toy->common.readers);
 	KUNIT_EXPECT_EQ(test, wakeups, 0);
 
-	KUNIT_EXPECT_EQ(test, read_kernel(filep, &buf, 8, 0), 8);
+	/* Not woken by themselves, but by the reader in place */
+	KUNIT_EXPECT_EQ(test, read_kernel(filep, buf, 8, 0), 8);
 	KUNIT_EXPECT_EQ(test, wakeups, 1);
-	/* Once told is enough */
-	KUNIT_EXPECT_EQ(test, read_kernel(filep, &buf, 8, 0), 8);
+	KUNIT_EXPECT_EQ(test, read_kernel(filep, buf, 16, 0), 16);
 	KUNIT_EXPECT_EQ(test, wakeups, 1);
 
 	remove_wait_queue(&toy->common.wait, &entry);
 	toy_done(test, toy, filep);
 }
 
-static void test_answers(struct kunit *test)
+static void test_responses(struct kunit *test)
 {
 	struct toy_eventq *toy = kunit_kzalloc(test, sizeof(*toy), GFP_KERNEL);
 	struct file *filep = toy_open(test, toy, &toy_ops, 0);
@@ -500,14 +552,14 @@ static void test_answers(struct kunit *test)
 		buf[i] = i + 1;
 	KUNIT_EXPECT_EQ(test, write_kernel(filep, buf, 0), 0);
 	KUNIT_EXPECT_EQ(test, write_kernel(filep, buf, 9), -EINVAL);
-	KUNIT_EXPECT_EQ(test, toy->answered, 0);
+	KUNIT_EXPECT_EQ(test, toy->responded, 0);
 	KUNIT_EXPECT_EQ(test, write_kernel(filep, buf, 80 * 8), 80 * 8);
-	KUNIT_EXPECT_EQ(test, toy->answered, 80);
+	KUNIT_EXPECT_EQ(test, toy->responded, 80);
 	/* The first one is bad, then a later one, in each place of a run */
 	KUNIT_EXPECT_EQ(test, write_kernel(filep, buf, 8), -EINVAL);
 	buf[90] = 1;
 	KUNIT_EXPECT_EQ(test, write_kernel(filep, buf + 80, 20 * 8), 10 * 8);
-	KUNIT_EXPECT_EQ(test, toy->answered, 90);
+	KUNIT_EXPECT_EQ(test, toy->responded, 90);
 	toy_done(test, toy, filep);
 
 	/* The VFS refuses to write to a file without it */
@@ -665,7 +717,7 @@ struct fake_faulter {
 	struct dev_iommu dev_iommu;
 	struct iommu_device iommu_dev;
 	struct iommu_fault_param param;
-	unsigned int nr_answers[IOMMU_PAGE_RESP_FAILURE + 1];
+	unsigned int nr_responses[IOMMU_PAGE_RESP_FAILURE + 1];
 
 	struct iommufd_hw_pagetable hwpt;
 	struct iommu_domain domain;
@@ -691,7 +743,7 @@ static void fake_page_response(struct device *dev, struct iopf_fault *evt,
 {
 	struct fake_faulter *fake = container_of(dev, struct fake_faulter, dev);
 
-	fake->nr_answers[msg->code]++;
+	fake->nr_responses[msg->code]++;
 	if (fake->detacher)
 		fake_hold_up(fake);
 }
@@ -711,7 +763,7 @@ static struct fake_faulter *fake_faulter(struct kunit *test)
 	KUNIT_ASSERT_NOT_NULL(test, fake);
 	fake->ictx = fake_ctx(test);
 	ucmd = fake_ucmd(test, fake->ictx, &cmd, sizeof(cmd));
-	KUNIT_ASSERT_EQ(test, iommufd_iopf_eventq_alloc(&ucmd), 0);
+	KUNIT_ASSERT_EQ(test, iommufd_faultq_alloc(&ucmd), 0);
 	iommufd_object_finalize(fake->ictx, ucmd.new_obj);
 	fake->eventq = container_of(ucmd.new_obj, struct iommufd_eventq, obj);
 	fake->filep = take_file(fake->eventq, cmd.out_fault_fd);
@@ -725,14 +777,14 @@ static struct fake_faulter *fake_faulter(struct kunit *test)
 	fake->param.dev = &fake->dev;
 	INIT_LIST_HEAD(&fake->param.faults);
 
-	fake->hwpt.iopf_eventq = fake->eventq;
+	fake->hwpt.faultq = fake->eventq;
 	fake->domain.iommufd_hwpt = &fake->hwpt;
 	fake->handle.handle.domain = &fake->domain;
 	/* The device leaves the group that it attached; others stay */
 	idev = kzalloc_obj(*idev);
 	KUNIT_ASSERT_NOT_NULL(test, idev);
 	idev->obj.id = FAKE_DEV_ID;
-	iommufd_iopf_attach_init(&fake->handle, idev);
+	iommufd_faultq_attach_init(&fake->handle, idev);
 	kfree(idev);
 	return fake;
 }
@@ -756,7 +808,7 @@ static struct iopf_group *fake_group(struct kunit *test,
 
 static void fake_fault(struct kunit *test, struct fake_faulter *fake)
 {
-	KUNIT_EXPECT_EQ(test, iommufd_iopf_report(fake_group(test, fake)), 0);
+	KUNIT_EXPECT_EQ(test, iommufd_faultq_report(fake_group(test, fake)), 0);
 }
 
 /* Read one fault and return its cookie, 0 if there is none */
@@ -771,7 +823,7 @@ static u32 fake_read(struct kunit *test, struct fake_faulter *fake)
 	return fault.cookie;
 }
 
-static ssize_t fake_answer(struct fake_faulter *fake, u32 cookie)
+static ssize_t fake_respond(struct fake_faulter *fake, u32 cookie)
 {
 	struct iommu_hwpt_page_response response = { .cookie = cookie };
 
@@ -783,7 +835,7 @@ static void fake_faulter_close(struct kunit *test, struct fake_faulter *fake)
 	__fput_sync(fake->filep);
 	/* Every group was answered and freed, and no detach would wait */
 	KUNIT_EXPECT_EQ(test, refcount_read(&fake->param.users), 1);
-	KUNIT_EXPECT_EQ(test, fake->handle.nr_answering, 0);
+	KUNIT_EXPECT_EQ(test, fake->handle.nr_responding, 0);
 	KUNIT_EXPECT_EQ(test,
 			iommufd_object_remove(fake->ictx, NULL, fake->fault_id,
 					      0),
@@ -797,17 +849,17 @@ static void test_iopf_cookie_wrap(struct kunit *test)
 	struct fake_faulter *fake = fake_faulter(test);
 	unsigned int i;
 
-	iommufd_iopf_test_set_cookie(fake->eventq, U32_MAX - 2);
+	iommufd_faultq_test_set_cookie(fake->eventq, U32_MAX - 2);
 	for (i = 0; i < ARRAY_SIZE(expected); i++) {
 		fake_fault(test, fake);
 		KUNIT_EXPECT_EQ(test, fake_read(test, fake), expected[i]);
 	}
 	/* Neither 0 nor the cookie that is handed out next is anybody's */
-	KUNIT_EXPECT_EQ(test, fake_answer(fake, 0), -EINVAL);
-	KUNIT_EXPECT_EQ(test, fake_answer(fake, 3), -EINVAL);
+	KUNIT_EXPECT_EQ(test, fake_respond(fake, 0), -EINVAL);
+	KUNIT_EXPECT_EQ(test, fake_respond(fake, 3), -EINVAL);
 	for (i = 0; i < ARRAY_SIZE(expected); i++)
-		KUNIT_EXPECT_EQ(test, fake_answer(fake, expected[i]), 8);
-	KUNIT_EXPECT_EQ(test, fake->nr_answers[IOMMU_PAGE_RESP_SUCCESS], 4);
+		KUNIT_EXPECT_EQ(test, fake_respond(fake, expected[i]), 8);
+	KUNIT_EXPECT_EQ(test, fake->nr_responses[IOMMU_PAGE_RESP_SUCCESS], 4);
 	fake_faulter_close(test, fake);
 }
 
@@ -818,63 +870,85 @@ static void test_iopf_cookie_in_use(struct kunit *test)
 	const unsigned int nr = 300;
 	unsigned int i;
 
-	iommufd_iopf_test_set_cookie(fake->eventq, U32_MAX);
+	iommufd_faultq_test_set_cookie(fake->eventq, U32_MAX);
 	for (i = 1; i <= nr; i++) {
 		fake_fault(test, fake);
 		KUNIT_EXPECT_EQ(test, fake_read(test, fake), i);
 	}
-	iommufd_iopf_test_set_cookie(fake->eventq, U32_MAX);
+	iommufd_faultq_test_set_cookie(fake->eventq, U32_MAX);
 	fake_fault(test, fake);
 	KUNIT_EXPECT_EQ(test, fake_read(test, fake), nr + 1);
 	for (i = 1; i <= nr + 1; i++)
-		KUNIT_EXPECT_EQ(test, fake_answer(fake, i), 8);
-	KUNIT_EXPECT_EQ(test, fake->nr_answers[IOMMU_PAGE_RESP_SUCCESS],
+		KUNIT_EXPECT_EQ(test, fake_respond(fake, i), 8);
+	KUNIT_EXPECT_EQ(test, fake->nr_responses[IOMMU_PAGE_RESP_SUCCESS],
 			nr + 1);
 	fake_faulter_close(test, fake);
 }
 
-/* The counter starts anew where less than a chunk of cookies is left */
-static void test_iopf_cookie_space(struct kunit *test)
-{
-	struct fake_faulter *fake = fake_faulter(test);
-	const u32 last = U32_MAX / 63 * 63 - 1;
-	const u32 expected[] = { 1, last, 2 };
-	unsigned int i;
-
-	/* Counted from 0, which is none; the first of them stays in use */
-	iommufd_iopf_test_set_cookie(fake->eventq, U32_MAX);
-	for (i = 0; i < ARRAY_SIZE(expected); i++) {
-		fake_fault(test, fake);
-		KUNIT_EXPECT_EQ(test, fake_read(test, fake), expected[i]);
-		if (!i)
-			iommufd_iopf_test_set_cookie(fake->eventq, last - 1);
-	}
-	KUNIT_EXPECT_EQ(test, fake_answer(fake, last + 1), -EINVAL);
-	KUNIT_EXPECT_EQ(test, fake_answer(fake, U32_MAX), -EINVAL);
-	for (i = 0; i < ARRAY_SIZE(expected); i++)
-		KUNIT_EXPECT_EQ(test, fake_answer(fake, expected[i]), 8);
-	fake_faulter_close(test, fake);
-}
-
-/* A cookie is found wherever the one before was */
-static void test_iopf_answers_in_any_order(struct kunit *test)
+/* A cookie is found wherever it is in the tree */
+static void test_iopf_responses_in_any_order(struct kunit *test)
 {
 	struct fake_faulter *fake = fake_faulter(test);
 	const unsigned int nr = 200;
 	unsigned int i;
 
-	iommufd_iopf_test_set_cookie(fake->eventq, U32_MAX);
+	iommufd_faultq_test_set_cookie(fake->eventq, U32_MAX);
 	for (i = 1; i <= nr; i++) {
 		fake_fault(test, fake);
 		KUNIT_EXPECT_EQ(test, fake_read(test, fake), i);
 	}
-	/* From one part of the table to the next, and each one but once */
+	/* In no order, and each one but once */
 	for (i = 0; i < nr; i++)
-		KUNIT_EXPECT_EQ(test, fake_answer(fake, i * 67 % nr + 1), 8);
+		KUNIT_EXPECT_EQ(test, fake_respond(fake, i * 67 % nr + 1), 8);
 	for (i = 0; i < nr; i++)
-		KUNIT_EXPECT_EQ(test, fake_answer(fake, i * 67 % nr + 1),
+		KUNIT_EXPECT_EQ(test, fake_respond(fake, i * 67 % nr + 1),
 				-EINVAL);
-	KUNIT_EXPECT_EQ(test, fake->nr_answers[IOMMU_PAGE_RESP_SUCCESS], nr);
+	KUNIT_EXPECT_EQ(test, fake->nr_responses[IOMMU_PAGE_RESP_SUCCESS], nr);
+	fake_faulter_close(test, fake);
+}
+
+/* The queue lock is held for so many groups, and a read for as many as fit */
+static void test_iopf_batches(struct kunit *test)
+{
+	struct fake_faulter *fake = fake_faulter(test);
+	const unsigned int nr = 200;
+	const size_t size = nr * sizeof(struct iommu_hwpt_pgfault);
+	struct iommu_hwpt_pgfault *faults = kunit_kzalloc(test, size, GFP_KERNEL);
+	const void *chunk;
+	unsigned int i;
+
+	for (i = 0; i < nr; i++)
+		fake_fault(test, fake);
+	KUNIT_EXPECT_EQ(test, fake->eventq->bytes, size);
+	mutex_lock(&fake->eventq->readers);
+	KUNIT_EXPECT_EQ(test, fake->eventq->ops->stage(fake->eventq, size, &chunk),
+			64 * sizeof(faults[0]));
+	mutex_unlock(&fake->eventq->readers);
+	/* What was staged and not copied is where it was */
+	KUNIT_EXPECT_EQ(test, queued_now(fake->eventq), nr);
+	KUNIT_EXPECT_EQ(test, read_kernel(fake->filep, faults, size, 0), size);
+	KUNIT_EXPECT_EQ(test, fake->eventq->bytes, 0);
+	for (i = 1; i < nr; i++)
+		KUNIT_EXPECT_NE(test, faults[i].cookie, faults[i - 1].cookie);
+	fake_faulter_close(test, fake);
+}
+
+/* The kernel's own flags are not for user space */
+static void test_iopf_record_flags(struct kunit *test)
+{
+	struct fake_faulter *fake = fake_faulter(test);
+	struct iopf_group *group = fake_group(test, fake);
+	struct iommu_hwpt_pgfault fault = {};
+
+	group->last_fault.fault.prm.flags = U32_MAX;
+	KUNIT_EXPECT_EQ(test, iommufd_faultq_report(group), 0);
+	KUNIT_EXPECT_EQ(test, read_kernel(fake->filep, &fault, sizeof(fault), 0),
+			sizeof(fault));
+	KUNIT_EXPECT_EQ(test, fault.flags,
+			IOMMU_PGFAULT_FLAGS_PASID_VALID |
+				IOMMU_PGFAULT_FLAGS_LAST_PAGE);
+	/* The driver looks at them in the response */
+	group->last_fault.fault.prm.flags = IOMMU_FAULT_PAGE_REQUEST_LAST_PAGE;
 	fake_faulter_close(test, fake);
 }
 
@@ -882,7 +956,7 @@ static int detacher_thread(void *data)
 {
 	struct fake_faulter *fake = data;
 
-	iommufd_iopf_detach(&fake->hwpt, &fake->handle);
+	iommufd_faultq_detach(&fake->hwpt, &fake->handle);
 	complete(&fake->detached);
 	while (!kthread_should_stop())
 		schedule_timeout_uninterruptible(1);
@@ -902,17 +976,17 @@ static void test_iopf_detach_waits(struct kunit *test)
 	fake_fault(test, fake);
 	cookie = fake_read(test, fake);
 	fake->detacher = task;
-	KUNIT_EXPECT_EQ(test, fake_answer(fake, cookie), 8);
+	KUNIT_EXPECT_EQ(test, fake_respond(fake, cookie), 8);
 	fake->detacher = NULL;
 	KUNIT_EXPECT_FALSE(test, fake->overtaken);
 	if (!fake->overtaken &&
 	    !wait_for_completion_timeout(&fake->detached, DEADLINE)) {
 		KUNIT_FAIL(test, "nobody told the detach");
-		wake_up_var(&fake->handle.nr_answering);
+		wake_up_var(&fake->handle.nr_responding);
 	}
 	kthread_stop(task);
-	KUNIT_EXPECT_EQ(test, fake->nr_answers[IOMMU_PAGE_RESP_SUCCESS], 1);
-	KUNIT_EXPECT_EQ(test, fake->nr_answers[IOMMU_PAGE_RESP_INVALID], 0);
+	KUNIT_EXPECT_EQ(test, fake->nr_responses[IOMMU_PAGE_RESP_SUCCESS], 1);
+	KUNIT_EXPECT_EQ(test, fake->nr_responses[IOMMU_PAGE_RESP_INVALID], 0);
 	fake_faulter_close(test, fake);
 }
 
@@ -926,12 +1000,12 @@ static void test_iopf_detach(struct kunit *test)
 	cookie = fake_read(test, fake);
 	KUNIT_EXPECT_NE(test, cookie, 0);
 	/* Without an attachment there is nothing to answer */
-	iommufd_iopf_detach(&fake->hwpt, NULL);
-	KUNIT_EXPECT_EQ(test, fake->nr_answers[IOMMU_PAGE_RESP_INVALID], 0);
-	iommufd_iopf_detach(&fake->hwpt, &fake->handle);
-	KUNIT_EXPECT_EQ(test, fake->nr_answers[IOMMU_PAGE_RESP_INVALID], 2);
+	iommufd_faultq_detach(&fake->hwpt, NULL);
+	KUNIT_EXPECT_EQ(test, fake->nr_responses[IOMMU_PAGE_RESP_INVALID], 0);
+	iommufd_faultq_detach(&fake->hwpt, &fake->handle);
+	KUNIT_EXPECT_EQ(test, fake->nr_responses[IOMMU_PAGE_RESP_INVALID], 2);
 	KUNIT_EXPECT_EQ(test, fake_read(test, fake), 0);
-	KUNIT_EXPECT_EQ(test, fake_answer(fake, cookie), -EINVAL);
+	KUNIT_EXPECT_EQ(test, fake_respond(fake, cookie), -EINVAL);
 	fake_faulter_close(test, fake);
 }
 
@@ -945,7 +1019,7 @@ static int faulter_thread(void *data)
 {
 	struct fake_report *report = data;
 
-	iommufd_iopf_report(report->group);
+	iommufd_faultq_report(report->group);
 	complete(&report->done);
 	while (!kthread_should_stop())
 		schedule_timeout_uninterruptible(1);
@@ -982,8 +1056,8 @@ static void test_iopf_report_meets_close(struct kunit *test)
 	wait_for_completion(&report.done);
 	kthread_stop(task);
 
-	KUNIT_EXPECT_EQ(test, fake->nr_answers[IOMMU_PAGE_RESP_INVALID], 1);
-	KUNIT_EXPECT_EQ(test, iommufd_eventq_queued(fake->eventq), 0);
+	KUNIT_EXPECT_EQ(test, fake->nr_responses[IOMMU_PAGE_RESP_INVALID], 1);
+	KUNIT_EXPECT_EQ(test, queued_now(fake->eventq), 0);
 	fake_faulter_close(test, fake);
 }
 
@@ -993,12 +1067,14 @@ static struct kunit_case eventq_cases[] = {
 	KUNIT_CASE(test_failing_copy),
 	KUNIT_CASE(test_short_read_wakes),
 	KUNIT_CASE(test_empty_rules),
+	KUNIT_CASE(test_signal_ends_a_long_read),
+	KUNIT_CASE(test_fionread),
 	KUNIT_CASE(test_waiting_read),
 	KUNIT_CASE(test_waiting_async),
 	KUNIT_CASE(test_waiting_takes_what_is_there),
 	KUNIT_CASE(test_two_readers),
 	KUNIT_CASE(test_contended_reader),
-	KUNIT_CASE(test_answers),
+	KUNIT_CASE(test_responses),
 	KUNIT_CASE(test_poll),
 	KUNIT_CASE(test_file_mode),
 	KUNIT_CASE(test_last_close),
@@ -1006,8 +1082,9 @@ static struct kunit_case eventq_cases[] = {
 	KUNIT_CASE(test_failed_publish),
 	KUNIT_CASE(test_iopf_cookie_wrap),
 	KUNIT_CASE(test_iopf_cookie_in_use),
-	KUNIT_CASE(test_iopf_cookie_space),
-	KUNIT_CASE(test_iopf_answers_in_any_order),
+	KUNIT_CASE(test_iopf_responses_in_any_order),
+	KUNIT_CASE(test_iopf_batches),
+	KUNIT_CASE(test_iopf_record_flags),
 	KUNIT_CASE(test_iopf_detach),
 	KUNIT_CASE(test_iopf_detach_waits),
 	KUNIT_CASE(test_iopf_report_meets_close),

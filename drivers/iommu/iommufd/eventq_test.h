@@ -15,12 +15,23 @@
 #include <linux/mm.h>
 #include <linux/mman.h>
 #include <linux/seq_file.h>
+#include <linux/uaccess.h>
 #include <linux/uio.h>
 #include <linux/wait.h>
 
-#include "eventq.h"
+#include <asm/ioctls.h>
+
+#include "eventq_ring.h"
 #include "iommufd_private.h"
 #include "iommufd_test.h"
+
+/* Test hook of eventq_iopf.c: the cookie before the next one */
+void iommufd_faultq_test_set_cookie(struct iommufd_eventq *eventq, u32 cookie);
+
+static inline unsigned int queued_now(struct iommufd_eventq *eventq)
+{
+	return READ_ONCE(eventq->queued);
+}
 
 /* What poll(2) would say now, as a number */
 static inline u32 poll_now(struct file *filep)
@@ -121,6 +132,22 @@ static inline ssize_t read_kernel(struct file *filep, void *buf, size_t len,
 	return do_read(filep, &iter, ki_flags, false);
 }
 
+/* As an io_uring worker and Linux AIO do */
+static inline ssize_t read_async(struct file *filep, void *buf, size_t len)
+{
+	struct kvec vec = { .iov_base = buf, .iov_len = len };
+	struct iov_iter iter;
+
+	iov_iter_kvec(&iter, ITER_DEST, &vec, 1, len);
+	return do_read(filep, &iter, 0, true);
+}
+
+static inline long do_ioctl(struct file *filep, unsigned int cmd,
+			    unsigned long arg)
+{
+	return filep->f_op->unlocked_ioctl(filep, cmd, arg);
+}
+
 static inline ssize_t read_user(struct file *filep, unsigned long uaddr,
 				size_t len)
 {
@@ -137,6 +164,26 @@ static inline int count_wakeup(struct wait_queue_entry *entry,
 	(*(unsigned int *)entry->private)++;
 	return 0;
 }
+
+/* A vIOMMU that reports events of every type there is */
+static inline size_t fake_event_size(struct iommufd_viommu *viommu,
+				     enum iommu_veventq_type type)
+{
+	switch ((u32)type) {
+	case IOMMU_VEVENTQ_TYPE_ARM_SMMUV3:
+		return sizeof(struct iommu_vevent_arm_smmuv3);
+	case IOMMU_VEVENTQ_TYPE_TEGRA241_CMDQV:
+		return sizeof(struct iommu_vevent_tegra241_cmdqv);
+	case IOMMU_VEVENTQ_TYPE_SELFTEST:
+		return sizeof(struct iommu_viommu_event_selftest);
+	default:
+		return 0;
+	}
+}
+
+static const struct iommufd_viommu_ops fake_viommu_ops = {
+	.get_event_size = fake_event_size,
+};
 
 /* A vIOMMU with a queue, made by the real ioctl */
 struct fake_viommu {
@@ -172,7 +219,7 @@ static inline int fake_veventq_alloc(struct fake_viommu *fake,
 	int rc;
 
 	ucmd->new_obj = NULL;
-	rc = iommufd_viommu_eventq_alloc(ucmd);
+	rc = iommufd_veventq_alloc(ucmd);
 	if (rc && ucmd->new_obj)
 		iommufd_object_abort_and_destroy(fake->ictx, ucmd->new_obj);
 	else if (!rc)
@@ -200,7 +247,8 @@ static inline void fake_viommu(struct kunit *test, struct fake_viommu *fake)
 				    IOMMUFD_OBJ_VIOMMU);
 	KUNIT_ASSERT_FALSE(test, IS_ERR(obj));
 	fake->viommu = container_of(obj, struct iommufd_viommu, obj);
-	iommufd_viommu_eventq_init(fake->viommu);
+	fake->viommu->ops = &fake_viommu_ops;
+	iommufd_eventq_source_init(&fake->viommu->events);
 	iommufd_object_finalize(fake->ictx, obj);
 }
 
@@ -210,7 +258,7 @@ static inline void fake_viommu_put(struct kunit *test, struct fake_viommu *fake)
 
 	/* Failed and destroyed queues have let go of it */
 	KUNIT_EXPECT_EQ(test, refcount_read(&obj->users), 1);
-	KUNIT_EXPECT_TRUE(test, list_empty(&fake->viommu->veventqs));
+	KUNIT_EXPECT_TRUE(test, list_empty(&fake->viommu->events.queues));
 	xa_erase(&fake->ictx->objects, obj->id);
 	kfree(fake->viommu);
 	fake_ctx_put(test, fake->ictx);
@@ -261,6 +309,18 @@ static inline u64 fake_fdinfo(struct kunit *test, struct iommufd_eventq *eventq,
 	rc = sscanf(at + strlen(key), ":%llu", &value);
 	KUNIT_EXPECT_EQ(test, rc, 1);
 	return value;
+}
+
+static inline struct iommufd_eventq_ring *fake_ring(struct fake_viommu *fake)
+{
+	return container_of(fake->eventq, struct iommufd_eventq_ring, common);
+}
+
+/* Set the sequence number that the next event takes */
+static inline void fake_set_sequence(struct fake_viommu *fake, u32 sequence)
+{
+	guard(spinlock_irq)(&fake->eventq->wait.lock);
+	fake_ring(fake)->sequence = sequence;
 }
 
 static inline u64 fake_nr_lost(struct kunit *test, struct fake_viommu *fake)

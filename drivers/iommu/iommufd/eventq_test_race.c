@@ -98,7 +98,7 @@ static int consumer_thread(void *data)
 		if (rc <= 0)
 			break;
 		/* Nobody else takes any, so nothing was taken that did not count */
-		if (iommufd_eventq_queued(consumer->fake->eventq) >
+		if (queued_now(consumer->fake->eventq) >
 		    consumer->most)
 			consumer->tally.wrong++;
 		tally_records(&consumer->tally, consumer->buf, rc);
@@ -130,11 +130,11 @@ static void consumer_stop(struct kunit *test, struct consumer *consumer)
 {
 	unsigned long end = jiffies + DEADLINE;
 
-	while (iommufd_eventq_queued(consumer->fake->eventq) &&
+	while (queued_now(consumer->fake->eventq) &&
 	       !time_after(jiffies, end))
 		schedule_timeout_uninterruptible(1);
 	thread_stop(consumer->task);
-	KUNIT_EXPECT_EQ(test, iommufd_eventq_queued(consumer->fake->eventq), 0);
+	KUNIT_EXPECT_EQ(test, queued_now(consumer->fake->eventq), 0);
 }
 
 /* All that was taken was read or lost, as the reader and the queue count it */
@@ -293,7 +293,7 @@ static void test_race_read(struct kunit *test)
 	unsigned int i;
 
 	big_open(test, &fake, 5);
-	iommufd_viommu_test_set_sequence(fake.eventq, start);
+	fake_set_sequence(&fake, start);
 	consumer = consumer_start(test, &fake, false);
 	for (i = 0; i < NR_REPORTERS; i++)
 		reporters[i] = reporter_start(test, &fake, &step, i,
@@ -371,7 +371,7 @@ static void race_destroy(struct kunit *test, struct race *race)
 	KUNIT_EXPECT_EQ(test, refcount_read(&obj->users), 1);
 	race_step(race, DESTROYING);
 	xa_erase(&race->fake.ictx->objects, obj->id);
-	iommufd_viommu_eventq_destroy(obj);
+	iommufd_veventq_destroy(obj);
 	race_step(race, NO_QUEUE);
 	race->nr_events += fake_next_sequence(test, &race->fake);
 	race->nr_lost += fake_nr_lost(test, &race->fake);
@@ -448,7 +448,7 @@ static void test_race_close(struct kunit *test)
 		__fput_sync(race->fake.filep);
 		/* Nobody will read, and still all are taken and counted */
 		reporter_await(race->reporter, i % 4);
-		KUNIT_EXPECT_EQ(test, iommufd_eventq_queued(race->fake.eventq),
+		KUNIT_EXPECT_EQ(test, queued_now(race->fake.eventq),
 				0);
 		race_destroy(test, race);
 		race->got += tally.got;
@@ -545,7 +545,7 @@ static void test_held_up_close(struct kunit *test)
 
 	big_open(test, &fake, 2);
 	check_waits_for_report(test, &fake, act_close);
-	KUNIT_EXPECT_EQ(test, iommufd_eventq_queued(fake.eventq), 0);
+	KUNIT_EXPECT_EQ(test, queued_now(fake.eventq), 0);
 	KUNIT_EXPECT_EQ(test, fake_nr_lost(test, &fake), 1);
 	KUNIT_EXPECT_EQ(test,
 			iommufd_object_remove(fake.ictx, NULL, fake.veventq_id,
@@ -558,7 +558,8 @@ static void test_held_up_close(struct kunit *test)
 static void act_destroy(struct fake_viommu *fake)
 {
 	xa_erase(&fake->ictx->objects, fake->veventq_id);
-	iommufd_viommu_eventq_destroy(&fake->eventq->obj);
+	iommufd_veventq_destroy(&fake->eventq->obj);
+	fake_ring(fake)->slots = NULL;
 }
 
 static void test_held_up_destroy(struct kunit *test)
@@ -590,7 +591,7 @@ static void test_held_up_destroy(struct kunit *test)
 static void storm_open(struct kunit *test, struct fake_viommu *fake)
 {
 	big_open(test, fake, STORM_DEPTH);
-	iommufd_viommu_test_set_sequence(fake->eventq, STORM_START);
+	fake_set_sequence(fake, STORM_START);
 }
 
 /* Number of reports of a storm that were not taken */
@@ -652,7 +653,7 @@ static void test_storm_no_reader(struct kunit *test)
 	KUNIT_EXPECT_EQ(test, storm(&fake), 0);
 	/* One for each event that is stored, one for the LOST header */
 	KUNIT_EXPECT_EQ(test, witness.nr, STORM_DEPTH + 1);
-	KUNIT_EXPECT_EQ(test, iommufd_eventq_queued(fake.eventq),
+	KUNIT_EXPECT_EQ(test, queued_now(fake.eventq),
 			STORM_DEPTH + 1);
 
 	rc = read_kernel(fake.filep, buf, (STORM_DEPTH + 1) * sizeof(*buf), 0);
@@ -682,7 +683,7 @@ static void test_storm_closed(struct kunit *test)
 	witness_stop(&witness);
 
 	KUNIT_EXPECT_EQ(test, witness.nr, 0);
-	KUNIT_EXPECT_EQ(test, iommufd_eventq_queued(fake.eventq), 0);
+	KUNIT_EXPECT_EQ(test, queued_now(fake.eventq), 0);
 	KUNIT_EXPECT_EQ(test, fake_nr_lost(test, &fake), before + NR_STORM);
 	KUNIT_EXPECT_EQ(test, fake_next_sequence(test, &fake),
 			(STORM_START + before + NR_STORM) & INT_MAX);

@@ -65,33 +65,80 @@ static void test_viommu_overflow(struct kunit *test)
 	fake_viommu_close(test, &fake);
 }
 
-/* Counters of 32 bits wrap, the queue is as deep as ever, and no record is lost */
-static void test_viommu_wrap_counters(struct kunit *test)
+static void test_viommu_fionread(struct kunit *test)
 {
+	unsigned long uaddr = user_page_end(test) - sizeof(int);
 	struct selftest_record buf[5] = {};
 	struct fake_viommu fake;
-	unsigned int i, round;
+	int bytes;
+	u32 i;
 
 	selftest_open(test, &fake, 4);
-	iommufd_viommu_test_set_stored(fake.eventq, U32_MAX - 9);
-	for (round = 0; round < 5; round++) {
-		for (i = 0; i < 4; i++) {
-			KUNIT_EXPECT_EQ(test,
-					iommufd_eventq_queued(fake.eventq), i);
-			fake_report(&fake, i);
-		}
+	/* Four events, then the LOST header behind them */
+	for (i = 0; i < 6; i++) {
+		KUNIT_EXPECT_EQ(test, do_ioctl(fake.filep, FIONREAD, uaddr), 0);
+		KUNIT_EXPECT_EQ(test, get_user(bytes, (int __user *)uaddr), 0);
+		KUNIT_EXPECT_EQ(test, bytes, i < 5 ? i * 12 : 4 * 12 + 8);
 		fake_report(&fake, i);
-		KUNIT_EXPECT_EQ(test, iommufd_eventq_queued(fake.eventq), 5);
-		/* Two, and then the two others with the header behind them */
-		KUNIT_EXPECT_EQ(test, read_kernel(fake.filep, buf, 24, 0), 24);
-		KUNIT_EXPECT_EQ(test, buf[1].header.sequence, 5 * round + 1);
-		KUNIT_EXPECT_EQ(test, read_kernel(fake.filep, buf, 40, 0), 32);
-		KUNIT_EXPECT_EQ(test, buf[1].header.sequence, 5 * round + 3);
-		KUNIT_EXPECT_EQ(test, buf[2].header.sequence, 5 * round + 4);
 	}
-	KUNIT_EXPECT_EQ(test, poll_now(fake.filep), 0);
-	KUNIT_EXPECT_EQ(test, fake_nr_lost(test, &fake), 5);
+	KUNIT_EXPECT_EQ(test, read_kernel(fake.filep, buf, 12, 0), 12);
+	/* An event takes the place of the header */
+	fake_report(&fake, 6);
+	KUNIT_EXPECT_EQ(test, fake.eventq->bytes, 4 * 12);
+	KUNIT_EXPECT_EQ(test, read_kernel(fake.filep, buf, sizeof(buf), 0),
+			4 * 12);
+	KUNIT_EXPECT_EQ(test, fake.eventq->bytes, 0);
 	fake_viommu_close(test, &fake);
+}
+
+/* The ring goes with the last close, not with the object */
+static void test_viommu_memory_ends_at_close(struct kunit *test)
+{
+	struct fake_viommu fake;
+
+	selftest_open(test, &fake, 1000);
+	KUNIT_EXPECT_NOT_NULL(test, fake_ring(&fake)->slots);
+	fake_report(&fake, 1);
+	__fput_sync(fake.filep);
+	KUNIT_EXPECT_NULL(test, fake_ring(&fake)->slots);
+	KUNIT_EXPECT_EQ(test, fake_report(&fake, 2), 0);
+	KUNIT_EXPECT_EQ(test,
+			iommufd_object_remove(fake.ictx, NULL, fake.veventq_id,
+					      0),
+			0);
+	fake_viommu_put(test, &fake);
+}
+
+static size_t no_event_size(struct iommufd_viommu *viommu,
+			    enum iommu_veventq_type type)
+{
+	return 0;
+}
+
+/* What the vIOMMU does not report has no queue */
+static void test_viommu_types(struct kunit *test)
+{
+	const struct iommufd_viommu_ops without = {};
+	const struct iommufd_viommu_ops none = {
+		.get_event_size = no_event_size,
+	};
+	struct iommu_veventq_alloc cmd;
+	struct iommufd_ucmd ucmd;
+	struct fake_viommu fake;
+
+	fake_viommu(test, &fake);
+	ucmd = fake_ucmd(test, fake.ictx, &cmd, sizeof(cmd));
+	cmd = fake_veventq_cmd(&fake, IOMMU_VEVENTQ_TYPE_DEFAULT, 1, 0);
+	KUNIT_EXPECT_EQ(test, fake_veventq_alloc(&fake, &ucmd), -EOPNOTSUPP);
+	fake.viommu->ops = &without;
+	KUNIT_EXPECT_EQ(test, selftest_alloc(&fake, &ucmd, 1), -EOPNOTSUPP);
+	fake.viommu->ops = &none;
+	KUNIT_EXPECT_EQ(test, selftest_alloc(&fake, &ucmd, 1), -EOPNOTSUPP);
+	fake.viommu->ops = NULL;
+	KUNIT_EXPECT_EQ(test, selftest_alloc(&fake, &ucmd, 1), -EOPNOTSUPP);
+	/* Its driver may report while it is still being made */
+	KUNIT_EXPECT_EQ(test, fake_report(&fake, 1), -EOPNOTSUPP);
+	fake_viommu_put(test, &fake);
 }
 
 /* A LOST header that an event has made needless does not appear */
@@ -162,7 +209,7 @@ static void test_viommu_closed(struct kunit *test)
 
 static void test_viommu_no_queue(struct kunit *test)
 {
-	struct iommu_viommu_event_selftest event = {};
+	struct iommu_vevent_arm_smmuv3 event = {};
 	struct fake_viommu fake;
 	int rc;
 
@@ -236,7 +283,7 @@ static void test_viommu_wrap_order(struct kunit *test)
 
 	/* Neither the first one nor the last one of the ring is at the wrap */
 	selftest_open(test, &fake, 7);
-	iommufd_viommu_test_set_sequence(fake.eventq, INT_MAX - 1);
+	fake_set_sequence(&fake, INT_MAX - 1);
 	report_some(test, &fake, 0, 5);
 	KUNIT_EXPECT_EQ(test, fake_next_sequence(test, &fake), 3);
 	KUNIT_EXPECT_EQ(test, read_kernel(fake.filep, buf, sizeof(buf), 0),
@@ -254,7 +301,7 @@ static void test_viommu_wrap_gap(struct kunit *test)
 	struct fake_viommu fake;
 
 	selftest_open(test, &fake, 2);
-	iommufd_viommu_test_set_sequence(fake.eventq, INT_MAX - 3);
+	fake_set_sequence(&fake, INT_MAX - 3);
 	/* Two are stored; INT_MAX - 1, INT_MAX, 0 and 1 are lost */
 	report_some(test, &fake, 0, 6);
 	KUNIT_EXPECT_EQ(test, read_kernel(fake.filep, buf, sizeof(buf[0]), 0),
@@ -282,7 +329,7 @@ static void test_viommu_wrap_lost_header(struct kunit *test)
 
 	for (i = 0; i < ARRAY_SIZE(expected); i++) {
 		selftest_open(test, &fake, 1);
-		iommufd_viommu_test_set_sequence(fake.eventq, INT_MAX - 2);
+		fake_set_sequence(&fake, INT_MAX - 2);
 		report_some(test, &fake, 0, i + 2);
 		KUNIT_EXPECT_EQ(test,
 				read_kernel(fake.filep, buf, sizeof(buf), 0),
@@ -310,7 +357,7 @@ static void test_viommu_wrap_stale_header(struct kunit *test)
 	struct fake_viommu fake;
 
 	selftest_open(test, &fake, 1);
-	iommufd_viommu_test_set_sequence(fake.eventq, INT_MAX - 1);
+	fake_set_sequence(&fake, INT_MAX - 1);
 	report_some(test, &fake, 0, 2);
 	KUNIT_EXPECT_EQ(test, read_user(fake.filep, end - 12, 16), 12);
 	KUNIT_EXPECT_EQ(test, read_user(fake.filep, end - 4, 16), -EFAULT);
@@ -341,7 +388,7 @@ static size_t read_end(struct iommufd_eventq *eventq, const void *chunk,
 {
 	size_t settled;
 
-	settled = eventq->ops->settle(eventq, chunk, size, size);
+	settled = eventq->ops->settle(eventq, chunk, size);
 	mutex_unlock(&eventq->readers);
 	return settled;
 }
@@ -355,7 +402,7 @@ static void check_lost_while_read(struct kunit *test, u32 start)
 	const void *chunk;
 
 	selftest_open(test, &fake, 1);
-	iommufd_viommu_test_set_sequence(fake.eventq, start);
+	fake_set_sequence(&fake, start);
 	report_some(test, &fake, 0, 2);
 	KUNIT_EXPECT_EQ(test, read_kernel(fake.filep, buf, sizeof(buf[0]), 0),
 			sizeof(buf[0]));
@@ -364,7 +411,7 @@ static void check_lost_while_read(struct kunit *test, u32 start)
 	expect_lost(test, chunk, start + 1);
 	KUNIT_EXPECT_EQ(test, read_end(fake.eventq, chunk, header), header);
 
-	KUNIT_EXPECT_EQ(test, iommufd_eventq_queued(fake.eventq), 2);
+	KUNIT_EXPECT_EQ(test, queued_now(fake.eventq), 2);
 	KUNIT_EXPECT_EQ(test, read_kernel(fake.filep, buf, sizeof(buf), 0),
 			sizeof(buf[0]) + header);
 	expect_event(test, &buf[0], (start + 2) & INT_MAX, 2);
@@ -413,13 +460,13 @@ static void test_viommu_wrap_closed(struct kunit *test)
 	struct fake_viommu fake;
 
 	selftest_open(test, &fake, 4);
-	iommufd_viommu_test_set_sequence(fake.eventq, INT_MAX - 1);
+	fake_set_sequence(&fake, INT_MAX - 1);
 	report_some(test, &fake, 0, 1);
 	__fput_sync(fake.filep);
 	report_some(test, &fake, 1, 3);
 	KUNIT_EXPECT_EQ(test, fake_nr_lost(test, &fake), 4);
 	KUNIT_EXPECT_EQ(test, fake_next_sequence(test, &fake), 2);
-	KUNIT_EXPECT_EQ(test, iommufd_eventq_queued(fake.eventq), 0);
+	KUNIT_EXPECT_EQ(test, queued_now(fake.eventq), 0);
 	KUNIT_EXPECT_EQ(test,
 			iommufd_object_remove(fake.ictx, NULL, fake.veventq_id,
 					      0),
@@ -443,7 +490,7 @@ static void report_badly(struct kunit *test, struct fake_viommu *fake, u32 type,
 {
 	u64 sequence = fake_next_sequence(test, fake);
 	u64 nr_lost = fake_nr_lost(test, fake);
-	unsigned int queued = iommufd_eventq_queued(fake->eventq);
+	unsigned int queued = queued_now(fake->eventq);
 	int rc;
 
 	kunit_warning_suppress(test) {
@@ -454,7 +501,7 @@ static void report_badly(struct kunit *test, struct fake_viommu *fake, u32 type,
 	KUNIT_EXPECT_EQ(test, rc, -EINVAL);
 	KUNIT_EXPECT_EQ(test, fake_next_sequence(test, fake), sequence);
 	KUNIT_EXPECT_EQ(test, fake_nr_lost(test, fake), nr_lost);
-	KUNIT_EXPECT_EQ(test, iommufd_eventq_queued(fake->eventq), queued);
+	KUNIT_EXPECT_EQ(test, queued_now(fake->eventq), queued);
 }
 
 static void check_bad_data(struct kunit *test, u32 type, size_t size)
@@ -502,19 +549,28 @@ static void test_viommu_bad_data_selftest(struct kunit *test)
 	check_bad_data(test, IOMMU_VEVENTQ_TYPE_SELFTEST, 4);
 }
 
-/* NULL is a bug whether there is a queue or not */
+/* A bug is one whether there is a queue or not */
 static void test_viommu_bad_data_no_queue(struct kunit *test)
 {
 	struct fake_viommu fake;
+	u8 data[64] = {};
 
 	selftest_open(test, &fake, 1);
 	report_badly(test, &fake, IOMMU_VEVENTQ_TYPE_ARM_SMMUV3, NULL, 32);
+	report_badly(test, &fake, IOMMU_VEVENTQ_TYPE_ARM_SMMUV3, data, 31);
+	report_badly(test, &fake, IOMMU_VEVENTQ_TYPE_ARM_SMMUV3, data, 33);
+	report_badly(test, &fake, IOMMU_VEVENTQ_TYPE_ARM_SMMUV3, data, 0);
+	report_badly(test, &fake, IOMMU_VEVENTQ_TYPE_DEFAULT, data, 4);
+	report_badly(test, &fake, IOMMU_VEVENTQ_TYPE_DEFAULT, data, 0);
+	report_badly(test, &fake, U32_MAX, data, 4);
 	fake_viommu_close(test, &fake);
 }
 
 static struct kunit_case viommu_cases[] = {
 	KUNIT_CASE(test_viommu_overflow),
-	KUNIT_CASE(test_viommu_wrap_counters),
+	KUNIT_CASE(test_viommu_fionread),
+	KUNIT_CASE(test_viommu_memory_ends_at_close),
+	KUNIT_CASE(test_viommu_types),
 	KUNIT_CASE(test_viommu_gap),
 	KUNIT_CASE(test_viommu_lost_header_fault),
 	KUNIT_CASE(test_viommu_closed),

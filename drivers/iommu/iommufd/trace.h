@@ -49,8 +49,8 @@ TRACE_EVENT(eventq_alloc,
 );
 
 /*
- * Records reached a reader, before anybody else can read. "left" is what is
- * queued, in what the class counts: groups, or events and the LOST header.
+ * A read returns these records. "left" is what is queued by now, in what the class
+ * counts: groups, or events and the LOST header.
  */
 TRACE_EVENT(eventq_read,
 	TP_PROTO(struct iommufd_eventq *eventq, size_t bytes),
@@ -67,7 +67,7 @@ TRACE_EVENT(eventq_read,
 		__entry->eventq = eventq->obj.id;
 		__assign_str(class);
 		__entry->bytes = bytes;
-		__entry->left = iommufd_eventq_queued(eventq);
+		__entry->left = READ_ONCE(eventq->queued);
 	),
 	TP_printk("owner=%d eventq=%u class=%s bytes=%zu left=%u",
 		  __entry->owner, __entry->eventq, __get_str(class),
@@ -88,7 +88,7 @@ TRACE_EVENT(eventq_close,
 		__entry->owner = eventq->owner;
 		__entry->eventq = eventq->obj.id;
 		__assign_str(class);
-		__entry->left = iommufd_eventq_queued(eventq);
+		__entry->left = READ_ONCE(eventq->queued);
 	),
 	TP_printk("owner=%d eventq=%u class=%s left=%u",
 		  __entry->owner, __entry->eventq, __get_str(class),
@@ -224,30 +224,30 @@ TRACE_EVENT(eventq_iopf_auto_answer,
 );
 
 /*
- * vIOMMU events: eventq_viommu.c. They are read in the order of their sequences.
+ * Events that may be lost: eventq_ring.c. They are read in the order of their
+ * sequences.
  */
 
 /* An event was queued, before anybody can read it */
-TRACE_EVENT(eventq_viommu_report,
-	TP_PROTO(const struct iommufd_eventq *eventq, u32 viommu_id, u32 type,
-		 u32 sequence),
-	TP_ARGS(eventq, viommu_id, type, sequence),
+TRACE_EVENT(eventq_ring_report,
+	TP_PROTO(const struct iommufd_eventq *eventq, u32 type, u32 sequence),
+	TP_ARGS(eventq, type, sequence),
 	TP_STRUCT__entry(
 		__field(pid_t, owner)
 		__field(u32, eventq)
-		__field(u32, viommu_id)
+		__string(class, eventq->ops->class)
 		__field(u32, type)
 		__field(u32, sequence)
 	),
 	TP_fast_assign(
 		__entry->owner = eventq->owner;
 		__entry->eventq = eventq->obj.id;
-		__entry->viommu_id = viommu_id;
+		__assign_str(class);
 		__entry->type = type;
 		__entry->sequence = sequence;
 	),
-	TP_printk("owner=%d eventq=%u viommu_id=%u type=%u sequence=%u",
-		  __entry->owner, __entry->eventq, __entry->viommu_id,
+	TP_printk("owner=%d eventq=%u class=%s type=%u sequence=%u",
+		  __entry->owner, __entry->eventq, __get_str(class),
 		  __entry->type, __entry->sequence)
 );
 
@@ -255,14 +255,14 @@ TRACE_EVENT(eventq_viommu_report,
  * An event was lost: the queue was full, or its file "closed". "lost" are lost
  * by now, with those that were queued when the file was closed.
  */
-TRACE_EVENT(eventq_viommu_lost,
-	TP_PROTO(const struct iommufd_eventq *eventq, u32 viommu_id, u32 type,
-		 u32 sequence, u64 nr_lost),
-	TP_ARGS(eventq, viommu_id, type, sequence, nr_lost),
+TRACE_EVENT(eventq_ring_lost,
+	TP_PROTO(const struct iommufd_eventq *eventq, u32 type, u32 sequence,
+		 u64 nr_lost),
+	TP_ARGS(eventq, type, sequence, nr_lost),
 	TP_STRUCT__entry(
 		__field(pid_t, owner)
 		__field(u32, eventq)
-		__field(u32, viommu_id)
+		__string(class, eventq->ops->class)
 		__field(u32, type)
 		__field(u32, sequence)
 		__field(bool, closed)
@@ -271,14 +271,14 @@ TRACE_EVENT(eventq_viommu_lost,
 	TP_fast_assign(
 		__entry->owner = eventq->owner;
 		__entry->eventq = eventq->obj.id;
-		__entry->viommu_id = viommu_id;
+		__assign_str(class);
 		__entry->type = type;
 		__entry->sequence = sequence;
 		__entry->closed = eventq->closed;
 		__entry->lost = nr_lost;
 	),
-	TP_printk("owner=%d eventq=%u viommu_id=%u type=%u sequence=%u closed=%d lost=%llu",
-		  __entry->owner, __entry->eventq, __entry->viommu_id,
+	TP_printk("owner=%d eventq=%u class=%s type=%u sequence=%u closed=%d lost=%llu",
+		  __entry->owner, __entry->eventq, __get_str(class),
 		  __entry->type, __entry->sequence, __entry->closed,
 		  __entry->lost)
 );

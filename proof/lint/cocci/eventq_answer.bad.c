@@ -8,7 +8,7 @@ static void direct(struct iommufd_eventq *eventq, struct iopf_group *group)
 	spin_unlock_irq(&eventq->wait.lock);
 }
 
-static void guarded(struct iommufd_iopf_eventq *iopf, struct device *dev,
+static void guarded(struct iommufd_faultq *iopf, struct device *dev,
 		    struct iopf_fault *fault, struct iommu_page_response *response)
 {
 	guard(spinlock_irq)(&iopf->common.wait.lock);
@@ -49,7 +49,7 @@ static void scoped(struct iommufd_eventq *eventq, struct iopf_group *group)
 	}
 }
 
-static void scoped_call(struct iommufd_iopf_eventq *iopf, struct iopf_group *group)
+static void scoped_call(struct iommufd_faultq *iopf, struct iopf_group *group)
 {
 	scoped_guard(spinlock_irq, &iopf->common.wait.lock)
 		respond(&iopf->common, group); /* flag */

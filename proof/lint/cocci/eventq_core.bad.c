@@ -7,13 +7,13 @@ static void by_type(struct iommufd_eventq *eventq)
 	eventq->queued -= 2; /* flag */
 	eventq->closed = true; /* flag */
 	WRITE_ONCE(eventq->queued, 0); /* flag */
-	smp_store_release(&eventq->taken, 1); /* flag */
+	smp_store_release(&eventq->bytes, 1); /* flag */
 }
 
-static void of_a_class(struct iommufd_iopf_eventq *iopf)
+static void of_a_class(struct iommufd_faultq *iopf)
 {
 	--iopf->common.queued; /* flag */
-	iopf->common.taken = 0; /* flag */
+	iopf->common.bytes = 0; /* flag */
 	wake_up_poll(&iopf->common.wait, EPOLLIN); /* flag */
 }
 
@@ -37,9 +37,9 @@ static void lists_of_a_vIOMMU(struct iommufd_viommu *viommu, struct list_head *n
 {
 	struct list_head *each;
 
-	INIT_LIST_HEAD(&viommu->veventqs); /* flag */
-	list_add(node, &viommu->veventqs); /* flag */
-	list_for_each(each, &viommu->veventqs) /* flag */
+	INIT_LIST_HEAD(&viommu->events.queues); /* flag */
+	list_add(node, &viommu->events.queues); /* flag */
+	list_for_each(each, &viommu->events.queues) /* flag */
 		cond_resched();
 }
 

@@ -18,7 +18,7 @@ import os
 
 CORE = ("eventq.c", "eventq.h")
 # The lists that other files of iommufd could get at, and whose each is
-OWNERS = {"veventqs": "eventq_viommu.c", "faults": "eventq_iopf.c", "attach_node": "eventq_iopf.c"}
+OWNERS = {"queues": "eventq_ring.c", "faults": "eventq_iopf.c", "attach_node": "eventq_iopf.c"}
 # Where somebody asks whether a list is empty, by place
 questions = set()
 
@@ -35,7 +35,7 @@ iterator name scoped_guard;
 struct iommufd_eventq *Q;
 struct iommufd_eventq S;
 expression E, X;
-identifier f = {queued, closed, taken};
+identifier f = {queued, closed, bytes};
 identifier store =~ "^(WRITE_ONCE|smp_store_(release|mb)|xchg|cmpxchg|swap)$";
 assignment operator op;
 position p;
@@ -87,7 +87,7 @@ expression E;
 identifier empty = {list_empty, list_empty_careful};
 position p;
 @@
-empty(&\(Q->wait.head@p\|S.wait.head@p\|E->common.wait.head@p\|E.common.wait.head@p\|E->veventqs@p\|E->attach_node@p\|H->faults@p\|to_iommufd_handle(...)->faults@p\))
+empty(&\(Q->wait.head@p\|S.wait.head@p\|E->common.wait.head@p\|E.common.wait.head@p\|E->queues@p\|E.queues@p\|E->attach_node@p\|H->faults@p\|to_iommufd_handle(...)->faults@p\))
 
 @script:python@
 p << question.p;
@@ -114,7 +114,7 @@ if outside(p) and place(p) not in questions:
 struct iommufd_attach_handle *H;
 struct iommufd_attach_handle S;
 expression E;
-identifier member = {veventqs, attach_node};
+identifier member = {queues, attach_node};
 position p;
 @@
 (

@@ -2,7 +2,7 @@
 /* What eventq_core.cocci must not report */
 
 struct reporter {
-	unsigned int taken;
+	size_t bytes;
 	unsigned int queued;
 	bool closed;
 	wait_queue_head_t wait;
@@ -12,10 +12,10 @@ static unsigned int looks(struct iommufd_eventq *eventq)
 {
 	if (eventq->closed || waitqueue_active(&eventq->wait))
 		return 0;
-	return READ_ONCE(eventq->queued) - smp_load_acquire(&eventq->taken);
+	return READ_ONCE(eventq->queued) + READ_ONCE(eventq->bytes);
 }
 
-static void helpers(struct iommufd_iopf_eventq *iopf)
+static void helpers(struct iommufd_faultq *iopf)
 {
 	spin_lock_irq(&iopf->common.wait.lock);
 	iommufd_eventq_add(&iopf->common);
@@ -28,7 +28,7 @@ static void helpers(struct iommufd_iopf_eventq *iopf)
 /* Not a queue, whatever its members are called */
 static void others(struct reporter *reporter)
 {
-	reporter->taken++;
+	reporter->bytes++;
 	reporter->queued = 0;
 	reporter->closed = true;
 	wake_up(&reporter->wait);
@@ -38,12 +38,12 @@ static void others(struct reporter *reporter)
 static bool asks(struct iommufd_eventq *eventq, struct iommufd_viommu *viommu,
 		 struct iommufd_attach_handle *handle)
 {
-	return list_empty(&eventq->wait.head) && list_empty(&viommu->veventqs) &&
+	return list_empty(&eventq->wait.head) && list_empty(&viommu->events.queues) &&
 	       list_empty_careful(&handle->faults);
 }
 
 /* The list of that name which a group itself has, and those of others */
-static unsigned int counts(struct iopf_group *group, struct iommufd_iopf_eventq *iopf)
+static unsigned int counts(struct iopf_group *group, struct iommufd_faultq *iopf)
 {
 	struct iopf_fault *fault;
 	unsigned int nr = 0;

@@ -18,12 +18,12 @@ static const struct iommufd_eventq_ops null_close = { /* flag */
 	.show_fdinfo = show_fdinfo,
 };
 
-struct iommufd_eventq_ops answers_of_no_size = { /* flag */
+struct iommufd_eventq_ops responses_of_no_size = { /* flag */
 	.file_name = "[x]",
 	.class = "x",
 	.stage = stage,
 	.settle = settle,
-	.answer = answer,
+	.respond = respond,
 	.close = close,
 	.show_fdinfo = show_fdinfo,
 };

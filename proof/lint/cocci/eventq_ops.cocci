@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /// Find classes of iommufd's event queues that lack an operation: the core
-/// calls all but answer without a look whether they are there, and needs
-/// answer_size with it.
+/// calls all but respond and show_fdinfo without a look whether they are there,
+/// and needs response_size with respond.
 ///
 // Confidence: High
 // Options: --no-includes --include-headers
@@ -10,7 +10,7 @@ virtual report
 
 @initialize:python@
 @@
-REQUIRED = ("file_name", "class", "stage", "settle", "close", "show_fdinfo")
+REQUIRED = ("file_name", "class", "stage", "settle", "close")
 # What each class sets, by the place of its definition
 given = {}
 
@@ -44,7 +44,7 @@ p << definition.p;
 @@
 has = given.get(place(p), set())
 missing = [name for name in REQUIRED if name not in has]
-if ("answer" in has) != ("answer_size" in has):
-    missing.append("answer_size" if "answer" in has else "answer")
+if ("respond" in has) != ("response_size" in has):
+    missing.append("response_size" if "respond" in has else "respond")
 if missing:
     coccilib.report.print_report(p[0], f"{x} lacks .{', .'.join(missing)}")

@@ -10,10 +10,10 @@ static const struct iommufd_eventq_ops mute = {
 	.show_fdinfo = show_fdinfo,
 };
 
-static struct iommufd_eventq_ops answered = {
+static struct iommufd_eventq_ops responded = {
 	.close = close,
-	.answer = answer,
-	.answer_size = 8,
+	.respond = respond,
+	.response_size = 8,
 	.file_name = "[x]",
 	.class = "x",
 	.stage = stage,

@@ -12,7 +12,7 @@ static int direct(struct iommufd_eventq *eventq, void __user *to, void *from)
 	return rc;
 }
 
-static void *in_a_class(struct iommufd_iopf_eventq *iopf)
+static void *in_a_class(struct iommufd_faultq *iopf)
 {
 	unsigned long flags;
 	void *memory;
@@ -37,9 +37,9 @@ static void *asserted(struct iommufd_eventq *eventq)
 
 static void *on_one_path(struct iommufd_viommu *viommu, bool drop)
 {
-	spin_lock_irq(&viommu->veventqs_lock);
+	spin_lock_irq(&viommu->events.lock);
 	if (drop)
-		spin_unlock_irq(&viommu->veventqs_lock);
+		spin_unlock_irq(&viommu->events.lock);
 	return vmalloc(8); /* flag */
 }
 
@@ -75,7 +75,7 @@ static void init(struct iommufd_viommu *viommu)
 	viommu->report_event = report;
 }
 
-int iommufd_iopf_report(struct iopf_group *group)
+int iommufd_faultq_report(struct iopf_group *group)
 {
 	group->copy = kvmalloc(8, GFP_KERNEL_ACCOUNT); /* flag */
 	return 0;
@@ -110,11 +110,11 @@ static int scoped(struct iommufd_eventq *eventq, void __user *to, void *from)
 
 static void scoped_call(struct iommufd_viommu *viommu)
 {
-	scoped_guard(spinlock_irqsave, &viommu->veventqs_lock)
+	scoped_guard(spinlock_irqsave, &viommu->events.lock)
 		kfree(calls_sleeper()); /* flag */
 }
 
-static void *by_pointer(struct iommufd_iopf_eventq *iopf, const void __user *from)
+static void *by_pointer(struct iommufd_faultq *iopf, const void __user *from)
 {
 	spinlock_t *lock = &iopf->common.wait.lock;
 	void *memory;
@@ -129,7 +129,7 @@ static void *by_pointer_set_later(struct iommufd_viommu *viommu, bool scoped)
 {
 	spinlock_t *lock;
 
-	lock = &viommu->veventqs_lock;
+	lock = &viommu->events.lock;
 	if (!scoped) {
 		guard(spinlock)(lock);
 		return vmalloc(8); /* flag */

@@ -21,7 +21,7 @@ SLEEPS = re.compile(
     r"|iommufd_ucmd_respond|_*k?v[mz]alloc"
     r"|GFP_(KERNEL|KERNEL_ACCOUNT|USER|HIGHUSER|NOFS|NOIO)|IOMMUFD_EVENTQ_GFP")
 FLAGLESS = re.compile(r"kv?[mz]alloc_(obj|objs|flex)")
-LOCK = re.compile(r"&.*((->|\.)wait\.lock|->veventqs_lock)")
+LOCK = re.compile(r"&.*((->|\.)wait\.lock|(->|\.)(events|source)(->|\.)lock)")
 
 # Functions, known by file and name: whom they call, which of them sleep before
 # they drop a lock, and which drop one.
@@ -29,7 +29,7 @@ calls, sleepers, droppers = {}, set(), set()
 # Allocations without flags, by place; pointers to locks, by function and name
 flagless, pointers = set(), set()
 # Where reports come in, by name or because they are found to be called then
-entries = {"iommufd_iopf_report", "iommufd_viommu_report_event"}
+entries = {"iommufd_faultq_report", "iommufd_viommu_report_event", "iommufd_eventq_source_report"}
 
 def function(p):
     return p[0].file, p[0].current_element
@@ -162,9 +162,9 @@ identifier l;
 position p;
 @@
 (
-spinlock_t *l = &\(E->wait.lock@p\|E.wait.lock@p\|E->veventqs_lock@p\);
+spinlock_t *l = &\(E->wait.lock@p\|E.wait.lock@p\|E->events.lock@p\);
 |
-l = &\(E->wait.lock@p\|E.wait.lock@p\|E->veventqs_lock@p\)
+l = &\(E->wait.lock@p\|E.wait.lock@p\|E->events.lock@p\)
 )
 
 @script:python@

@@ -289,7 +289,7 @@ TEST_F(vevent, other_queues_get_nothing)
 	__u32 viommu;
 
 	ASSERT_EQ(0, eq_vevent_queue(w->iommu, w->viommu,
-				     IOMMU_VEVENTQ_TYPE_ARM_SMMUV3,
+				     IOMMU_VEVENTQ_TYPE_SELFTEST_32,
 				     EQ_NO_WAIT, EQ_DEPTH, &other_type));
 	ASSERT_EQ(0, eq_viommu(w->iommu, w->ioas, &w->dev[1], &viommu));
 	ASSERT_EQ(0, eq_vdevice(w->iommu, viommu, &w->dev[1], EQ_VIRT_ID));
