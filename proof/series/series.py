@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: GPL-2.0
 """Checks what those who take patches demand of the series: of each commit by
 itself, and of the mails. Which checks there are and what they demand stands here;
-compiling is in commit-objects.sh, booting in check.py. What passed is remembered by
+compiling is in commit-objects.sh, booting in check.py, checkpatch in lint.sh. What passed is remembered by
 all that went into it, so that an interrupted run goes on where it was, and a run
 after an edit checks no more than what the edit changed.
 
@@ -20,13 +20,11 @@ import time
 from functools import partial
 from typing import NamedTuple
 
-import findings
 from boot import BUILD, EXPECTED, PROOF, ROOT, read_list, say, script
 from steps import Failure, Git
 
 # A build directory with one commit of the series as its build/tree
 COMMIT = BUILD / "out/series"
-PACKAGES = ("gcc-aarch64-linux-gnu", "python3-ply", "python3-git")
 OBJECTS = ("x86-test", "x86-noiopf", "x86-module", "i386", "arm64")
 # What one reads in one go; tests and documents do not count.
 MOST_ADDED = 710
@@ -112,31 +110,6 @@ def check_size(git, commit):
     if most > MOST_ADDED >= added:
         return [f"adds {added} lines only, and is in {LARGE.name}"]
     return [f"adds {added} lines, more than {most} outside tests and documents"] if added > most else []
-
-
-def patch_of(git, commit):
-    return git.out("format-patch", "--stdout", "-M", "-1", commit.id)
-
-
-def check_patch(patch):
-    """What excuses a finding in a file or a message for lint.sh does so here.
-    Debian's modules for Python, which checkpatch needs, are those of its Python."""
-    done = subprocess.run(["perl", "scripts/checkpatch.pl", "--strict", "--terse", "--showfile",
-                           "--show-types", "--no-summary", "-"], input=patch, cwd=BUILD / "tree",
-                          stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, check=False,
-                          env={**os.environ, "GIT_DIR": "none",
-                               "PATH": f"/usr/bin:/bin:{os.environ['PATH']}"})
-    lines = [x for x in done.stdout.splitlines() if x.strip()]
-    in_files = list(findings.excuses("checkpatch"))
-    in_messages = list(findings.excuses("commits"))
-    left = [x for x in lines if not findings.excused_by(x, x.partition(":")[0], in_files)
-            and not findings.excused_by(x, "message.patch", in_messages)]
-    return left or ([f"checkpatch failed: {done.returncode}"] if done.returncode and not lines else [])
-
-
-def state_of_checkpatch():
-    return "".join((BUILD / "tree/scripts" / n).read_text() for n in ("checkpatch.pl", "spelling.txt")) \
-        + findings.LIST.read_text()
 
 
 # ---- building
@@ -274,10 +247,8 @@ def check_boot(commit, name, programs):
 
 def checks(git, memory, every, commit):
     """Name, stamp and what to do, the cheap first."""
-    patch = patch_of(git, commit)
-    yield "size", memory.stamp("size", patch, str(MOST_ADDED), LARGE.read_text(), *UNCOUNTED), partial(check_size, git, commit)
-    yield ("checkpatch", memory.stamp("checkpatch", patch, state_of_checkpatch()),
-           partial(check_patch, patch))
+    yield ("size", memory.stamp("size", commit.id, str(MOST_ADDED), LARGE.read_text(), *UNCOUNTED),
+           partial(check_size, git, commit))
     for name in OBJECTS:
         objects = Objects(git, memory, name)
         yield name, objects.stamp(commit), partial(objects.check, every[0], commit)
@@ -315,7 +286,7 @@ def check_mails():
 
 
 def prepare():
-    for name, *args in (("harness/base/setup.sh", *PACKAGES), ("proof/lint/sparse.sh",)):
+    for name, *args in (("harness/base/setup.sh", "gcc-aarch64-linux-gnu"), ("proof/lint/sparse.sh",)):
         if script(name, *args).returncode:
             return False
     return True
