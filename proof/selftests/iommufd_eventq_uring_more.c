@@ -160,6 +160,12 @@ static long take_vevent(struct bench *b, const void *buf, long len)
 	return whole ? EQ_VEVENT_LEN : EQ_HEADER_LEN;
 }
 
+static long take_one(struct bench *b, const void *buf, long len)
+{
+	return b->kind->viommu ? take_vevent(b, buf, len) :
+				 take_fault(b, buf, len);
+}
+
 /* How many records are in @buf: the next ones, all whole. Else -EBADMSG. */
 static long take(struct bench *b, const void *buf, long len)
 {
@@ -167,8 +173,7 @@ static long take(struct bench *b, const void *buf, long len)
 	long nr = 0, done;
 
 	for (; len > 0; at += done, len -= done, nr++) {
-		done = b->kind->viommu ? take_vevent(b, at, len) :
-					 take_fault(b, at, len);
+		done = take_one(b, at, len);
 		if (!done) {
 			printf("# not record %u, %ld bytes left\n", b->taken,
 			       len);
@@ -176,6 +181,22 @@ static long take(struct bench *b, const void *buf, long len)
 		}
 	}
 	return nr;
+}
+
+/* Two readers took turns: are the next records in one of the buffers each? */
+static bool take_merged(struct bench *b, const char *at[2], long len[2])
+{
+	long done = 1;
+	int i;
+
+	while (done && (len[0] > 0 || len[1] > 0)) {
+		for (done = 0, i = 0; i < 2 && !done; i++) {
+			done = len[i] > 0 ? take_one(b, at[i], len[i]) : 0;
+			at[i] += done;
+			len[i] -= done;
+		}
+	}
+	return done;
 }
 
 /* Take what fits into @len bytes by read(2), or -EAGAIN. */
@@ -1373,13 +1394,17 @@ TEST_F(deferred, read_that_loses_too_many_races)
 	b->may_work = true;
 	ASSERT_EQ(0, arm(b, 0, MEM_LEN));
 	if (b->kind->file & O_NONBLOCK) {
-		/* It may win where it goes to the worker. */
-		for (rc = 1; rc == 1; rc = records(b, 0)) {
+		/*
+		 * It may win where it goes to the worker, or get the records
+		 * of a fault that is detached meanwhile.
+		 */
+		do {
 			if (i)
 				ASSERT_EQ(0, arm(b, 0, MEM_LEN));
 			for (i = 0; i < 1000 && lose_race(b); i++)
 				;
-		}
+			rc = records(b, 0);
+		} while (rc == 1 || rc == -EBADMSG);
 		ASSERT_EQ(-EAGAIN, rc);
 		return;
 	}
@@ -1530,7 +1555,12 @@ TEST_F(worker, two_reads_race)
 		ASSERT_EQ(1, rc);
 	}
 	ASSERT_EQ(0, report(b, 1));
-	ASSERT_EQ(1, records(b, !winner));
+	rc = records(b, !winner);
+	if (rc == -EAGAIN && b->kind->file & O_NONBLOCK) {
+		ASSERT_EQ(0, arm(b, !winner, MEM_LEN));
+		rc = records(b, !winner);
+	}
+	ASSERT_EQ(1, rc);
 }
 
 /*
@@ -1687,7 +1717,7 @@ static bool begins(struct eq_job *job, const unsigned char *buf)
 /*
  * A reader has so much to copy that it takes a while, without a page fault: a
  * READ of somebody else that meets it waits for its turn, in a worker or not,
- * and gets the record that comes next.
+ * and gets the records that are next then.
  */
 TEST(reader_with_much_to_copy)
 {
@@ -1700,8 +1730,10 @@ TEST(reader_with_much_to_copy)
 
 	for (b = all; b < all + ARRAY_SIZE(all); b++) {
 		const char *lack = bench_lacks(b, &kinds[b - all]);
+		const char *at[2] = { (const char *)buf, b->mem[0] };
 		struct eq_job job;
 		struct eq_io io;
+		long len[2];
 
 		if (lack)
 			SKIP(return, "%s", lack);
@@ -1714,9 +1746,11 @@ TEST(reader_with_much_to_copy)
 		ASSERT_EQ(0, arm(b, 0, MEM_LEN));
 		ASSERT_EQ(0, report(b, 1));
 		ASSERT_TRUE(eq_job_end(&job, EQ_DEADLINE_MS));
-		ASSERT_EQ(MUCH * size(b), job.ret);
-		ASSERT_EQ(MUCH, take(b, buf, job.ret));
-		ASSERT_EQ(1, records(b, 0));
+		len[0] = job.ret;
+		len[1] = result(b, 0);
+		ASSERT_LT(0, len[0]);
+		ASSERT_LT(0, len[1]);
+		ASSERT_TRUE(take_merged(b, at, len));
 		ASSERT_TRUE(all_there(b));
 		bench_close(b);
 	}
