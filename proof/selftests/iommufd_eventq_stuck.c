@@ -303,6 +303,7 @@ enum who { FAULT_READER, WRITER, FAULT_ALLOC, VEVENT_READER, VEVENT_ALLOC };
 struct stuck {
 	enum who who;
 	bool late, fails;
+	bool behind;		/* another reader waits for its turn */
 	struct eq_stall stall;
 	struct eq_job job;
 	char first[64];
@@ -596,7 +597,10 @@ FIXTURE_TEARDOWN(stuck)
 	scene_close(&self->s);
 }
 
-/* Whatever was done, it is still stuck. Let it go on, and enter its result. */
+/*
+ * Whatever was done, it is still stuck. Let it go on, and enter its result. A reader
+ * that waits behind a reader may have its turn before that one has all.
+ */
 static void unstick(struct __test_metadata *_metadata,
 		    struct _test_data_stuck *self)
 {
@@ -609,6 +613,8 @@ static void unstick(struct __test_metadata *_metadata,
 	ASSERT_FALSE(eq_job_end(&k->job, 0));
 	ASSERT_EQ(0, unstick_memory(k, s));
 	ASSERT_TRUE(eq_job_end(&k->job, EQ_DEADLINE_MS));
+	if (k->behind && !k->fails && k->job.ret > 0)
+		ret = ret < k->job.ret ? ret : k->job.ret;
 	ASSERT_EQ(ret, k->job.ret);
 
 	if (k->who == FAULT_ALLOC || k->who == VEVENT_ALLOC) {
@@ -809,9 +815,10 @@ static void read_behind(struct __test_metadata *_metadata,
 	ASSERT_TRUE(eq_job_sleeps(&reader));
 	ASSERT_FALSE(eq_job_end(&reader, 0));
 
+	self->k.behind = true;
 	unstick(_metadata, self);
 	ASSERT_TRUE(eq_job_end(&reader, EQ_DEADLINE_MS));
-	ASSERT_TRUE(self->k.fails ? reader.ret > 0 : !reader.ret);
+	ASSERT_LE(self->k.fails, reader.ret);
 	ASSERT_TRUE(note_records(s, viommu, buf, reader.ret));
 }
 
