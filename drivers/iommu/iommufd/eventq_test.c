@@ -321,24 +321,24 @@ static void test_fionread(struct kunit *test)
 	struct toy_eventq *toy = kunit_kzalloc(test, sizeof(*toy), GFP_KERNEL);
 	struct file *filep = toy_open(test, toy, &toy_ops, 0);
 	unsigned long uaddr = user_page_end(test) - sizeof(int);
-	int __user *answer = (int __user *)uaddr;
+	int __user *value = (int __user *)uaddr;
 	u64 buf[2];
 	int bytes;
 
 	KUNIT_EXPECT_EQ(test, do_ioctl(filep, FIONREAD, uaddr), 0);
-	KUNIT_EXPECT_EQ(test, get_user(bytes, answer), 0);
+	KUNIT_EXPECT_EQ(test, get_user(bytes, value), 0);
 	KUNIT_EXPECT_EQ(test, bytes, 0);
 	toy_report(toy, 1);
 	toy_report(toy, 2);
 	KUNIT_EXPECT_EQ(test, do_ioctl(filep, FIONREAD, uaddr), 0);
-	KUNIT_EXPECT_EQ(test, get_user(bytes, answer), 0);
+	KUNIT_EXPECT_EQ(test, get_user(bytes, value), 0);
 	KUNIT_EXPECT_EQ(test, bytes, 16);
-	/* As many as fit into the answer */
+	/* At most what an int holds */
 	spin_lock_irq(&toy->common.wait.lock);
 	toy->common.bytes += INT_MAX;
 	spin_unlock_irq(&toy->common.wait.lock);
 	KUNIT_EXPECT_EQ(test, do_ioctl(filep, FIONREAD, uaddr), 0);
-	KUNIT_EXPECT_EQ(test, get_user(bytes, answer), 0);
+	KUNIT_EXPECT_EQ(test, get_user(bytes, value), 0);
 	KUNIT_EXPECT_EQ(test, bytes, INT_MAX);
 	spin_lock_irq(&toy->common.wait.lock);
 	toy->common.bytes -= INT_MAX;
