@@ -7,9 +7,10 @@
 out=$OUT/kunit-um
 log=$out.log
 
-# What UML has by default and nothing here needs is a sixth of the build.
+# What UML or kunit.py has by default and nothing here needs is a fifth of the build.
 lean="--kconfig_add CONFIG_EXPERT=y"
-for option in BLOCK INPUT SERIO HID_SUPPORT USB_SUPPORT HW_RANDOM HWMON INTEL_MEI SUSPEND; do
+for option in BLOCK INPUT SERIO HID_SUPPORT USB_SUPPORT HW_RANDOM HWMON INTEL_MEI SUSPEND \
+	IO_URING UML_PCI_OVER_VIRTIO; do
 	lean="$lean --kconfig_add CONFIG_$option=n"
 done
 
