@@ -9,7 +9,7 @@ export COMMIT := $(C)
 
 RUN := @harness/run.sh
 
-.PHONY: help demo check check-series check-smmuv3 check-stock lint docs stress bench coverage mutants tree refresh series shell clean distclean
+.PHONY: help demo check check-kernels check-series check-smmuv3 check-stock lint docs stress bench coverage mutants tree refresh series shell clean distclean
 .NOTPARALLEL:
 
 help:
@@ -20,6 +20,9 @@ demo:
 
 check:
 	$(RUN) base tree check
+
+check-kernels:
+	$(RUN) base tree check-kernels
 
 check-series:
 	$(RUN) base tree series check-series

@@ -65,7 +65,7 @@ run_part()
 	tree | series) python3 "$HARNESS/tree/tree.py" "$1" ;;
 	refresh) python3 "$HARNESS/tree/refresh.py" ${STEP:+"$STEP"} ;;
 	shell) "$HARNESS/guest/shell.sh" ;;
-	check | check-stock) python3 "$PROOF/check.py" "$1" ${T:+"$T"} ;;
+	check | check-kernels | check-stock) python3 "$PROOF/check.py" "$1" ${T:+"$T"} ;;
 	check-smmuv3) python3 "$PROOF/check.py" smmuv3 ${TREE:+"$TREE"} ;;
 	check-series) python3 "$PROOF/series/series.py" ${COMMIT:+"$COMMIT"} ;;
 	mutants) python3 "$PROOF/mutants/mutants.py" ${MUTANT:+"$MUTANT"} ;;

@@ -4,7 +4,9 @@
 comparison with proof/expected/ stand here; which of them run on a kernel is in
 kernels.list, reading results in tap.py, booting in boot.py.
 
-usage: check.py check [name] | check-stock | smmuv3 [build/base] | commit [program]...
+usage: check.py check|check-kernels [name] | check-stock | smmuv3 [build/base] |
+       commit [program]...
+       check-kernels: on those of the other kinds of kernels
        smmuv3: those of the arm64 guest, or how they are on the stock kernel
        commit: on one of series.py, of the tree in build/tree: those of our
        programs, or upstream's selftests and the KUnit tests that there are
@@ -13,6 +15,7 @@ import os
 import signal
 import subprocess
 import sys
+from fnmatch import fnmatchcase
 from functools import partial
 
 import smmuv3
@@ -48,11 +51,10 @@ def compare(cases, wanted):
 
 def excuse(unit, cases):
     """Known failures count as skipped, and fail when they no longer fail."""
-    known = {tuple(x[:2]): " ".join(x[2:]) for x in
-             ([u, *rest.split(None, 1)] for u, rest in read_list(EXPECTED / "known-failures.list"))}
+    known = [rest.split(None, 1) for u, rest in read_list(EXPECTED / "known-failures.list") if u == unit]
     result = []
     for case in cases:
-        why = known.get((unit, case.name))
+        why = next((why for pattern, why in known if fnmatchcase(case.name, pattern)), None)
         if why is not None and case.verdict == "fail":
             case = case._replace(verdict="skip", reason="known failure: " + why)
         elif why is not None and case.verdict == "pass":
@@ -77,9 +79,7 @@ def unit_kunit_um():
 
 
 def prepare(kernel):
-    build("harness/kernel/kernel.sh", kernel)
-    build("harness/guest/programs.sh", "tests")
-    build("harness/guest/initramfs.sh")
+    build("harness/guest/prepare.sh", kernel)
 
 
 class Guests:
@@ -150,15 +150,17 @@ class Guests:
         return cases + tap.all_run(again.cases(program))
 
 
-def listed(goal):
+def listed(goal, arch):
     """Programs of one goal of programs.mk, by the names that the guest knows."""
-    done = script("harness/guest/programs.sh", "list", goal, stdout=subprocess.PIPE, text=True)
+    done = script("harness/guest/programs.sh", "list", goal, *([] if arch == "x86" else [arch]),
+                  stdout=subprocess.PIPE, text=True)
     return [SCRIPTS.get(p, p) for p in done.stdout.split()]
 
 
 def units_of(kernel):
     """The units of a kernel's line in kernels.list."""
-    several = {"kselftest": partial(listed, "kselftest"), "selftests": partial(listed, "selftests"),
+    several = {"kselftest": lambda: listed("kselftest", kernel.arch),
+               "selftests": lambda: listed("selftests", kernel.arch),
                "demo": lambda: DEMO, "upstream": lambda: UPSTREAM}
     return [unit for word in kernel.units for unit in several.get(word, lambda w=word: [w])()]
 
@@ -173,14 +175,15 @@ ALONE = {"harness": partial(tap_of, "harness/test.sh"), "lint": partial(tap_of, 
          "docs": partial(tap_of, "proof/lint/docs.sh"), "kunit-um": unit_kunit_um}
 
 
-def unit_names():
-    x86 = [f"{k.name}:{unit}" for k in KERNELS.values() if k.arch == "x86" for unit in units_of(k)]
-    return [*ALONE, *smmuv3.KERNELS, *x86]
+def unit_names(command):
+    guests = [f"{k.name}:{unit}" for k in KERNELS.values()
+              if k.command == command and k.name not in smmuv3.KERNELS for unit in units_of(k)]
+    return [*ALONE, *smmuv3.KERNELS, *guests] if command == "check" else guests
 
 
-def chosen(name):
+def chosen(command, name):
     """The units of T=name: one unit, a program on each kernel, or a kernel's."""
-    every = unit_names()
+    every = unit_names(command)
     name = name and ":".join(SCRIPTS.get(word, word) for word in name.split(":"))
     picked = [u for u in every if not name or name == u or name in u.split(":")]
     if not picked:
@@ -207,10 +210,10 @@ def unit_semantics(passed):
     return missing or some([Case(f"{p} {c}", "pass", "") for p, c in listed])
 
 
-def check(name):
+def check(command, name):
     passed = set()
-    units = runners(chosen(name))
-    if not name:
+    units = runners(chosen(command, name))
+    if command == "check" and not name:
         units["semantics"] = partial(unit_semantics, passed)
     return run_units(units, passed)
 
@@ -306,8 +309,8 @@ def main():
     # Ctrl-C ends us at once, threads included, and what runs below us with it.
     signal.signal(signal.SIGINT, lambda *_: os._exit(130))
     try:
-        if sys.argv[1] == "check":
-            return check(sys.argv[2] if len(sys.argv) > 2 else None)
+        if sys.argv[1] in ("check", "check-kernels"):
+            return check(sys.argv[1], sys.argv[2] if len(sys.argv) > 2 else None)
         if sys.argv[1] == "commit":
             return commit(sys.argv[2:])
         if sys.argv[1] == "smmuv3":

@@ -5,11 +5,11 @@
 # terminal if the job is "shell". Exit status: that of the last program of the job
 # that failed, 124 if there was no end to it.
 # Settings: CPUS (2), COUNT=1 (the clock counts instructions, on one CPU), MEMORY (3G
-# on x86, of which 1200M are large pages, which another size is without), INITRD (a
+# on 64-bit x86, of which 1200M are large pages, which another size is without), INITRD (a
 # file to be unpacked besides the usual ones), IMAGE (in place of the kernel's own).
 # The arm64 guest has two `edu` devices behind a nesting SMMUv3.
 # usage: boot.sh KERNEL JOB LOG SECONDS [kernel parameter...]
-# shellcheck disable=SC2317 # x86 and arm64 are called by the name of the architecture
+# shellcheck disable=SC2317 # they are called by the name of the architecture
 . "$(dirname "$0")/../lib.sh"
 
 kernel=$1
@@ -59,6 +59,14 @@ x86_as_fast_as_it_can()
 	without_slab_arrays
 }
 
+# The memory that a 32-bit kernel maps all the time
+i386()
+{
+	MEMORY=${MEMORY:-880M}
+	x86
+	initrd=$OUT/initramfs-i386.gz
+}
+
 arm64()
 {
 	emulator=$BUILD/arm64/qemu
@@ -91,7 +99,7 @@ log_buf_len=8M eventq.job=$job $append" "$@"
 }
 
 case $arch in
-x86 | arm64) "$arch" ;;
+x86 | i386 | arm64) "$arch" ;;
 *) die "there is no kernel $kernel in kernels.list" ;;
 esac
 image=${IMAGE:-$image}

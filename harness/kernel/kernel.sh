@@ -28,6 +28,8 @@ if [ "$arch" = arm64 ]; then
 	cross=aarch64-linux-gnu-
 	machine="ARCH=arm64 CROSS_COMPILE=$cross"
 	need "${cross}gcc" gcc-aarch64-linux-gnu
+elif [ "$arch" = i386 ]; then
+	machine=ARCH=i386
 fi
 
 # shellcheck disable=SC2086 # lists of words

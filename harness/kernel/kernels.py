@@ -13,14 +13,16 @@ class Kernel(NamedTuple):
     made: str
     config: str
     seconds: int
+    command: str    # that runs its units
     units: tuple
 
 
 def read():
     for line in LIST.read_text().splitlines():
         if words := line.partition("#")[0].split():
-            units = () if words[6] == "-" else tuple(words[6].split(","))
-            yield Kernel(*words[:5], int(words[5]), units)
+            command, _, units = words[6].rpartition(":")
+            yield Kernel(*words[:5], int(words[5]), command or "check",
+                         () if units == "-" else tuple(units.split(",")))
 
 
 KERNELS = {kernel.name: kernel for kernel in read()}

@@ -56,6 +56,31 @@ test_later_fragment_wins()
 	grep -qx CONFIG_PROC_SYSCTL=y made
 }
 
+test_kernels_of_other_kinds_are_not_checked_by_make_check()
+{
+	mkdir -p "$EVENTQ_BUILD/tree/tools/testing/selftests/iommu"
+	echo 'TEST_GEN_PROGS += iommufd_eventq' >"$EVENTQ_BUILD/tree/tools/testing/selftests/iommu/Makefile"
+	fails_with 'there is no test rt; there are: ' python3 "$PROOF/check.py" check rt
+	grep -q ' debug:kunit ' err.txt
+	fails_with 'there is no test plain; there are: rt:kunit ' python3 "$PROOF/check.py" check-kernels plain
+	# Nor is a 32-bit program run where all of them are
+	grep -q ' x86-32:iommufd_eventq_uapi ' err.txt
+	! grep -q 'x86-32:iommufd_eventq_uapi_32' err.txt || return 1
+}
+
+test_known_failures_are_patterns()
+{
+	python3 - <<-'EOF'
+		import check
+		from tap import Case
+		check.EXPECTED = __import__("pathlib").Path(".")
+		open("known-failures.list", "w").write("k:p a.*.x it is so\n")
+		given = [Case("a.b.x", "fail", ""), Case("a.c.x", "pass", ""), Case("a.b.y", "fail", "")]
+		assert [c.verdict for c in check.excuse("k:p", given)] == ["skip", "fail", "fail"]
+		assert [c.verdict for c in check.excuse("k:q", given)] == ["fail", "pass", "fail"]
+	EOF
+}
+
 test_target_that_takes_no_other_base()
 {
 	BASE=7.2 fails_with 'make bench takes the default base only' "$HARNESS/run.sh" bench

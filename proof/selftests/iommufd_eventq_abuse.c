@@ -29,7 +29,13 @@
 
 /* The largest vector, and the largest count that reaches a file */
 #define MAX_PIECES 1024
+#ifdef __aarch64__
+#define MAX_COUNT ((size_t)INT_MAX & ~65535UL)
+#else
 #define MAX_COUNT ((size_t)INT_MAX & ~4095UL)
+#endif
+/* No program may touch it, with 32 bits or with 64 */
+#define KERNEL_ADDRESS ((void *)~(~0UL >> 2))
 
 /*
  * One CPU does for most cases, and is several times as fast under emulation.
@@ -58,7 +64,8 @@ static void use_all_cpus(void)
  */
 
 #define EDGE_ROOM (64 * 1024)
-#define EDGE_HOLE (8UL << 30)
+/* Larger than all counts below */
+#define EDGE_HOLE ((size_t)1 << (sizeof(long) > 4 ? 33 : 30))
 
 /* Where memory ends: EDGE_ROOM bytes before can be used, none long after. */
 static char *open_edge(void)
@@ -98,7 +105,7 @@ static void bad_memory(struct bad_memory *bad, char *edge)
 		{ "no access", edge, 4096 },
 		{ "nothing mapped", gone, 4096 },
 		{ "NULL", NULL, 4096 },
-		{ "kernel", (void *)(1UL << 63), 4096, true },
+		{ "kernel", KERNEL_ADDRESS, 4096, true },
 		{ "last page", (void *)-4096L, 4096, true },
 		{ "largest count", good, SSIZE_MAX, true },
 		{ "negative count", good, (size_t)SSIZE_MAX + 1, true },
@@ -107,8 +114,12 @@ static void bad_memory(struct bad_memory *bad, char *edge)
 }
 
 static const size_t huge_counts[] = {
+#if SIZE_MAX > UINT_MAX
 	MAX_COUNT, MAX_COUNT + 1, 1UL << 31, UINT_MAX, 1UL << 32,
 	(1UL << 32) + 1, 7UL << 30,
+#else
+	1UL << 29, (1UL << 29) + 8, 7UL << 27,
+#endif
 };
 
 /*
@@ -524,7 +535,7 @@ TEST_F(bad_read, vectors_that_are_none)
 	iov[0] = (struct iovec){ self->edge - 1000, 1000 };
 	iov[2] = (struct iovec){ self->edge - 1000, (size_t)-1 };
 	ASSERT_EQ(-EINVAL, EQ_RET(readv(fd, iov, 3)));
-	iov[2] = (struct iovec){ (void *)(1UL << 63), 1000 };
+	iov[2] = (struct iovec){ KERNEL_ADDRESS, 1000 };
 	ASSERT_EQ(-EFAULT, EQ_RET(readv(fd, iov, 3)));
 	ASSERT_TRUE(feed_drain(&self->f));
 	ASSERT_TRUE(feed_is_idle(&self->f));
@@ -1022,7 +1033,7 @@ TEST_F(bad_write, huge_counts)
 	}
 	ASSERT_TRUE(ask(self, r, 2));
 	memcpy(buf, r, sizeof(r));
-	ASSERT_EQ(-EINVAL, eq_write(fd, buf, MAX_COUNT - 1));
+	ASSERT_EQ(-EINVAL, eq_write(fd, buf, huge_counts[0] - 1));
 	ASSERT_TRUE(answered_exactly(self, r, 2, 0));
 	ASSERT_TRUE(nothing_outstanding(self));
 }
@@ -1060,7 +1071,7 @@ TEST_F(bad_write, vectors_that_are_none)
 	iov[0] = (struct iovec){ r, sizeof(r) };
 	iov[2] = (struct iovec){ r, (size_t)-1 };
 	ASSERT_EQ(-EINVAL, EQ_RET(writev(fd, iov, 3)));
-	iov[2] = (struct iovec){ (void *)(1UL << 63), 8 };
+	iov[2] = (struct iovec){ KERNEL_ADDRESS, 8 };
 	ASSERT_EQ(-EFAULT, EQ_RET(writev(fd, iov, 3)));
 	/* Whole pieces, no whole number of answers */
 	iov[2] = (struct iovec){ r, 4 };

@@ -143,7 +143,12 @@ static void reach(enum goal goal, bool did)
  * Memory to be given to calls
  */
 
+/* The size of a page, or a multiple of it */
+#ifdef __aarch64__
+#define PAGE 65536
+#else
 #define PAGE 4096
+#endif
 #define ARENA_GOOD (4 * PAGE)	/* then comes nothing, */
 #define ARENA_READ (5 * PAGE)	/* then a page to be read only, and nothing */
 #define ARENA_LEN (7 * PAGE)
@@ -190,7 +195,7 @@ static struct mem pick_mem(struct cursor *c, char *arena)
 		m.at = arena + ARENA_GOOD + off;
 		break;
 	case 4:
-		m.at = off & 1 ? NULL : (char *)(~0UL << 47) + off;
+		m.at = off & 1 ? NULL : (char *)~(~0UL >> 2) + off;
 		break;
 	default:
 		m.at = arena + off;
@@ -212,7 +217,9 @@ static size_t pick_len(struct cursor *c)
 {
 	static const size_t lens[] = {
 		0, 1, 7, 8, 12, 16, 20, 24, 36, 39, 40, 41, 48, 80, 96, 120,
-		200, 400, 640, 1000, PAGE, 2 * PAGE, ARENA_GOOD, 1UL << 31,
+		200, 400, 640, 1000, PAGE, 2 * PAGE, ARENA_GOOD,
+		/* Far more than there is, and yet below the end of memory */
+		1UL << (sizeof(long) > 4 ? 31 : 24),
 	};
 
 	return lens[next_of(c, ARRAY_SIZE(lens))];

@@ -10,6 +10,6 @@
 for kernel; do
 	"$HARNESS/kernel/kernel.sh" "$kernel"
 done
-"$HARNESS/guest/programs.sh" smmuv3
+"$HARNESS/guest/programs.sh" smmuv3 arm64
 "$HARNESS/guest/initramfs.sh" arm64
 "$PROOF/smmuv3/iort.sh" "$1"
