@@ -75,27 +75,36 @@ static u32 group_dev_id(const struct iopf_group *group)
 	return to_iommufd_handle(group->attach_handle)->dev_id;
 }
 
-static bool cookie_less(struct rb_node *a, const struct rb_node *b)
+static struct iopf_group *faultq_first_pending(struct iommufd_faultq *faultq)
 {
-	return to_group(a)->cookie < to_group(b)->cookie;
+	iommufd_eventq_assert_locked(&faultq->common);
+	return list_first_entry_or_null(&faultq->pending, struct iopf_group,
+					node);
 }
 
-static int cookie_cmp(const void *key, const struct rb_node *node)
+static u32 node_cookie(const struct rb_node *node)
 {
-	u32 cookie = *(const u32 *)key;
-	u32 other = to_group(node)->cookie;
+	return rb_entry(node, struct iopf_group, cookie_node)->cookie;
+}
 
-	return cookie < other ? -1 : cookie > other;
+static bool cookie_less(struct rb_node *a, const struct rb_node *b)
+{
+	return node_cookie(a) < node_cookie(b);
 }
 
 /* The outstanding group with the cookie, or NULL */
 static struct iopf_group *faultq_find(struct iommufd_faultq *faultq, u32 cookie)
 {
+	struct rb_node *node = faultq->outstanding.rb_node;
+
 	iommufd_eventq_assert_locked(&faultq->common);
-	return to_group(rb_find(&cookie, &faultq->outstanding, cookie_cmp));
+	while (node && node_cookie(node) != cookie)
+		node = cookie < node_cookie(node) ? node->rb_left :
+						    node->rb_right;
+	return to_group(node);
 }
 
-/* Never 0. That one is in use already is rare: 2^32 others went before. */
+/* Never 0. Skip cookies that are still in use after the counter wrapped. */
 static u32 faultq_next_cookie(struct iommufd_faultq *faultq)
 {
 	do {
@@ -121,8 +130,7 @@ static int faultq_lock_with_room(struct iommufd_faultq *faultq, size_t room)
 
 	for (;;) {
 		spin_lock_irq(&faultq->common.wait.lock);
-		group = list_first_entry_or_null(&faultq->pending,
-						 struct iopf_group, node);
+		group = faultq_first_pending(faultq);
 		size = group ? group_size(group) : 0;
 		if (size <= faultq->records_size || size > room)
 			return 0;
@@ -161,7 +169,8 @@ static void faultq_compose(struct iopf_group *group,
 
 /*
  * Compose the records of the first groups. The groups stay pending, in their order;
- * a detach can take one away while its records are copied.
+ * a detach can take one away while its records are copied. A group keeps its cookie
+ * if the copy fails.
  */
 static int faultq_stage(struct iommufd_eventq *eventq, size_t room,
 			const void **chunk)
@@ -180,7 +189,8 @@ static int faultq_stage(struct iommufd_eventq *eventq, size_t room,
 			room = min(room, IOMMUFD_EVENTQ_BATCH * RECORD_SIZE);
 		if (staged + group_size(group) > room)
 			break;
-		group->cookie = faultq_next_cookie(faultq);
+		if (!group->cookie)
+			group->cookie = faultq_next_cookie(faultq);
 		faultq_compose(group, (void *)faultq->records + staged);
 		staged += group_size(group);
 	}
@@ -196,9 +206,7 @@ out_unlock:
 /* User space got the records with this cookie, if their group is still there */
 static void faultq_hand_out(struct iommufd_faultq *faultq, u32 cookie)
 {
-	struct iopf_group *group = list_first_entry_or_null(&faultq->pending,
-							    struct iopf_group,
-							    node);
+	struct iopf_group *group = faultq_first_pending(faultq);
 
 	if (!group || group->cookie != cookie)
 		return;
@@ -257,9 +265,8 @@ static void faultq_take(struct iommufd_faultq *faultq, struct iopf_group *group,
 }
 
 /*
- * Respond to a group that was taken. The attachment, and the device if it is the
- * last one of its group, is there until the count is given back: the end of the
- * attachment waits for that.
+ * Respond to a group that was taken. nr_responding keeps the attachment alive:
+ * iommufd_faultq_detach() waits for it to become 0.
  */
 static void faultq_respond(struct iommufd_faultq *faultq,
 			   struct iopf_group *group,
@@ -267,20 +274,44 @@ static void faultq_respond(struct iommufd_faultq *faultq,
 {
 	struct iommufd_attach_handle *handle =
 		to_iommufd_handle(group->attach_handle);
-	bool wake;
 
 	iopf_group_response(group, code);
 	iopf_free_group(group);
 
 	spin_lock_irq(&faultq->common.wait.lock);
-	wake = !--handle->nr_responding && handle->detached;
+	handle->nr_responding--;
 	spin_unlock_irq(&faultq->common.wait.lock);
 	/*
-	 * By its address only: it may be gone. No barrier is needed, as the
-	 * waiter looks under the same lock under which the count went down.
+	 * By its address only: the attachment may be gone. No barrier is needed, as
+	 * the waiter looks under the same lock under which the count went down.
 	 */
-	if (wake)
-		wake_up_var(&handle->nr_responding);
+	wake_up_var(&handle->nr_responding);
+}
+
+/* Respond INVALID to the groups of an attachment, or of the queue if it is NULL */
+static void faultq_finish(struct iommufd_faultq *faultq,
+			  struct iommufd_attach_handle *handle,
+			  const char *reason)
+{
+	struct iopf_group *group;
+
+	for (;;) {
+		spin_lock_irq(&faultq->common.wait.lock);
+		if (handle)
+			group = list_first_entry_or_null(&handle->faults,
+							 struct iopf_group,
+							 attach_node);
+		else
+			group = to_group(rb_first(&faultq->outstanding)) ?:
+				faultq_first_pending(faultq);
+		if (group)
+			faultq_take(faultq, group, reason);
+		spin_unlock_irq(&faultq->common.wait.lock);
+		if (!group)
+			return;
+		faultq_respond(faultq, group, IOMMU_PAGE_RESP_INVALID);
+		cond_resched();
+	}
 }
 
 static int faultq_write(struct iommufd_eventq *eventq, const void *data)
@@ -310,22 +341,7 @@ static int faultq_write(struct iommufd_eventq *eventq, const void *data)
 /* Nobody can ever respond to a fault of a closed file: tell the devices so */
 static void faultq_close(struct iommufd_eventq *eventq)
 {
-	struct iommufd_faultq *faultq = to_faultq(eventq);
-	struct iopf_group *group;
-
-	for (;;) {
-		spin_lock_irq(&eventq->wait.lock);
-		group = to_group(rb_first(&faultq->outstanding)) ?:
-			list_first_entry_or_null(&faultq->pending,
-						 struct iopf_group, node);
-		if (group)
-			faultq_take(faultq, group, "close");
-		spin_unlock_irq(&eventq->wait.lock);
-		if (!group)
-			return;
-		faultq_respond(faultq, group, IOMMU_PAGE_RESP_INVALID);
-		cond_resched();
-	}
+	faultq_finish(to_faultq(eventq), NULL, "close");
 }
 
 static void faultq_show_fdinfo(struct iommufd_eventq *eventq,
@@ -415,8 +431,8 @@ void iommufd_faultq_destroy(struct iommufd_object *obj)
  * @group: the group, complete; its attachment is to a domain with a fault queue
  *
  * The &iommu_domain.iopf_handler of domains that were allocated with a fault queue.
- * If the file of the queue is closed, the response is INVALID right here, since
- * nobody could ever respond (PCIe 10.4.2.1).
+ * If the file of the queue is closed, responds INVALID right here, since nobody
+ * could ever respond (PCIe 10.4.2.1).
  *
  * No group of an attachment may be reported once iommufd_faultq_detach() was called
  * for it. While a domain is replaced, the IOMMU core and the driver see to that:
@@ -438,22 +454,22 @@ int iommufd_faultq_report(struct iopf_group *group)
 
 	spin_lock_irq(&eventq->wait.lock);
 	closed = eventq->closed;
-	if (!closed) {
+	if (closed) {
+		trace_eventq_iopf_auto_answer(eventq, handle->dev_id, group, 0,
+					      "closed");
+		handle->nr_responding++;
+	} else {
 		group->cookie = 0;
 		RB_CLEAR_NODE(&group->cookie_node);
 		list_add_tail(&group->node, &faultq->pending);
 		list_add_tail(&group->attach_node, &handle->faults);
-		trace_eventq_iopf_report(eventq, group_dev_id(group), group);
+		trace_eventq_iopf_report(eventq, handle->dev_id, group);
 		iommufd_eventq_add(eventq, group_size(group));
 	}
 	spin_unlock_irq(&eventq->wait.lock);
 
-	if (closed) {
-		trace_eventq_iopf_auto_answer(eventq, handle->dev_id, group, 0,
-					      "closed");
-		iopf_group_response(group, IOMMU_PAGE_RESP_INVALID);
-		iopf_free_group(group);
-	}
+	if (closed)
+		faultq_respond(faultq, group, IOMMU_PAGE_RESP_INVALID);
 	return 0;
 }
 
@@ -498,27 +514,12 @@ void iommufd_faultq_detach(struct iommufd_hw_pagetable *hwpt,
 			   struct iommufd_attach_handle *handle)
 {
 	struct iommufd_faultq *faultq;
-	struct iopf_group *group;
 
 	if (!hwpt->faultq || !handle)
 		return;
 	faultq = to_faultq(hwpt->faultq);
 
-	for (;;) {
-		spin_lock_irq(&faultq->common.wait.lock);
-		handle->detached = true;
-		group = list_first_entry_or_null(&handle->faults,
-						 struct iopf_group,
-						 attach_node);
-		if (group)
-			faultq_take(faultq, group, "detach");
-		spin_unlock_irq(&faultq->common.wait.lock);
-		if (!group)
-			break;
-		faultq_respond(faultq, group, IOMMU_PAGE_RESP_INVALID);
-		cond_resched();
-	}
-
+	faultq_finish(faultq, handle, "detach");
 	wait_var_event(&handle->nr_responding,
 		       !faultq_is_responding(faultq, handle));
 }

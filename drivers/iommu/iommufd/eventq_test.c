@@ -154,6 +154,18 @@ static ssize_t write_kernel(struct file *filep, void *buf, size_t len)
 	return filep->f_op->write_iter(&kiocb, &iter);
 }
 
+/* Responses to a toy queue, each of which is good after the one before it */
+static u64 *responses_from_1(struct kunit *test, unsigned int nr)
+{
+	u64 *responses = kunit_kcalloc(test, nr, sizeof(u64), GFP_KERNEL);
+	unsigned int i;
+
+	KUNIT_ASSERT_NOT_NULL(test, responses);
+	for (i = 0; i < nr; i++)
+		responses[i] = i + 1;
+	return responses;
+}
+
 static void test_order_and_batches(struct kunit *test)
 {
 	struct toy_eventq *toy = kunit_kzalloc(test, sizeof(*toy), GFP_KERNEL);
@@ -545,11 +557,8 @@ static void test_responses(struct kunit *test)
 {
 	struct toy_eventq *toy = kunit_kzalloc(test, sizeof(*toy), GFP_KERNEL);
 	struct file *filep = toy_open(test, toy, &toy_ops, 0);
-	u64 *buf = kunit_kzalloc(test, 100 * sizeof(*buf), GFP_KERNEL);
-	unsigned int i;
+	u64 *buf = responses_from_1(test, 100);
 
-	for (i = 0; i < 100; i++)
-		buf[i] = i + 1;
 	KUNIT_EXPECT_EQ(test, write_kernel(filep, buf, 0), 0);
 	KUNIT_EXPECT_EQ(test, write_kernel(filep, buf, 9), -EINVAL);
 	KUNIT_EXPECT_EQ(test, toy->responded, 0);
@@ -907,6 +916,26 @@ static void test_iopf_responses_in_any_order(struct kunit *test)
 	fake_faulter_close(test, fake);
 }
 
+/* Reads that fail spend no cookies: a loop of them would make these come again */
+static void test_iopf_failed_read_keeps_cookie(struct kunit *test)
+{
+	const size_t size = 2 * sizeof(struct iommu_hwpt_pgfault);
+	struct fake_faulter *fake = fake_faulter(test);
+	unsigned long end = user_page_end(test);
+	unsigned int i;
+
+	iommufd_faultq_test_set_cookie(fake->eventq, 0);
+	fake_fault(test, fake);
+	fake_fault(test, fake);
+	for (i = 0; i < 3; i++)
+		KUNIT_EXPECT_EQ(test, read_user(fake->filep, end, size), -EFAULT);
+	/* Nobody was told them yet */
+	KUNIT_EXPECT_EQ(test, fake_respond(fake, 1), -EINVAL);
+	KUNIT_EXPECT_EQ(test, fake_read(test, fake), 1);
+	KUNIT_EXPECT_EQ(test, fake_read(test, fake), 2);
+	fake_faulter_close(test, fake);
+}
+
 /* The queue lock is held for so many groups, and a read for as many as fit */
 static void test_iopf_batches(struct kunit *test)
 {
@@ -1083,6 +1112,7 @@ static struct kunit_case eventq_cases[] = {
 	KUNIT_CASE(test_iopf_cookie_wrap),
 	KUNIT_CASE(test_iopf_cookie_in_use),
 	KUNIT_CASE(test_iopf_responses_in_any_order),
+	KUNIT_CASE(test_iopf_failed_read_keeps_cookie),
 	KUNIT_CASE(test_iopf_batches),
 	KUNIT_CASE(test_iopf_record_flags),
 	KUNIT_CASE(test_iopf_detach),
