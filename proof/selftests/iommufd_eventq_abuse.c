@@ -1702,4 +1702,57 @@ TEST_F(waiter, gets_what_the_first_reader_leaves)
 	}
 }
 
+struct two_pieces {
+	int fd;
+	struct iovec iov[2];
+};
+
+static long read_two_pieces(void *arg)
+{
+	struct two_pieces *io = arg;
+
+	return EQ_RET(readv(io->fd, io->iov, 2));
+}
+
+/*
+ * A long read lets another reader in, which gets stuck. The first one returns with
+ * what it has: its caller shall serve that.
+ */
+TEST_F(waiter, with_records_does_not_wait_for_a_stuck_reader)
+{
+	const unsigned int nr = variant->viommu ? EQ_DEPTH : 16 * 64;
+	long len = eq_record_len(variant->viommu);
+	char *rest = malloc(nr * len);
+	struct two_pieces first = { .fd = self->w.queue.fd };
+	struct eq_io second = { .fd = self->w.queue.fd };
+	struct eq_stall mine, other;
+	struct eq_job jobs[2];
+	unsigned int i;
+
+	if (eq_stall_init(&mine) || eq_stall_init(&other))
+		SKIP(return, EQ_NO_STALL);
+	ASSERT_NE(NULL, rest);
+	use_all_cpus();
+	for (i = 0; i < nr; i++)
+		ASSERT_EQ(0, eq_raise_one(&self->w, variant->viommu));
+	first.iov[0] = (struct iovec){ mine.page, 64 };
+	first.iov[1] = (struct iovec){ rest, nr * len - 64 };
+	second.buf = other.page;
+	second.len = other.len;
+	ASSERT_TRUE(eq_job_start(&jobs[0], read_two_pieces, &first));
+	ASSERT_TRUE(eq_stall_hit(&mine));
+	ASSERT_TRUE(eq_job_start(&jobs[1], eq_job_read, &second));
+	ASSERT_TRUE(eq_job_sleeps(&jobs[1]));
+	ASSERT_EQ(0, eq_stall_fill(&mine, NULL, 0));
+	ASSERT_TRUE(eq_job_end(&jobs[0], EQ_DEADLINE_MS));
+	ASSERT_LT(0, jobs[0].ret);
+	ASSERT_EQ(0, jobs[0].ret % len);
+	ASSERT_EQ(0, eq_stall_fill(&other, NULL, 0));
+	/* It waits for a record if the first one got them all */
+	ASSERT_EQ(0, eq_raise_one(&self->w, variant->viommu));
+	ASSERT_TRUE(eq_job_end(&jobs[1], EQ_DEADLINE_MS));
+	ASSERT_LT(0, jobs[1].ret);
+	free(rest);
+}
+
 TEST_HARNESS_MAIN

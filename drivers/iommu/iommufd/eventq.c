@@ -29,14 +29,47 @@ static bool iommufd_eventq_may_block(struct kiocb *iocb)
 	       !(iocb->ki_filp->f_flags & O_NONBLOCK);
 }
 
+/* Without @iocb the caller does not wait for another reader */
 static int iommufd_eventq_lock_readers(struct iommufd_eventq *eventq,
 				       struct kiocb *iocb)
 {
 	if (likely(mutex_trylock(&eventq->readers)))
 		return 0;
-	if (!iommufd_eventq_may_block(iocb))
-		return -EAGAIN;
-	return mutex_lock_interruptible(&eventq->readers) ? -ERESTARTSYS : 0;
+	if (iocb && iommufd_eventq_may_block(iocb))
+		return mutex_lock_interruptible(&eventq->readers) ?
+			       -ERESTARTSYS : 0;
+	/*
+	 * The caller may have seen a record. Either the reader in place sees it,
+	 * too, and wakes the caller when it is done, or the mutex is free by now.
+	 * Pairs with the barrier in iommufd_eventq_wake_if_queued().
+	 */
+	smp_mb();
+	return mutex_trylock(&eventq->readers) ? 0 : -EAGAIN;
+}
+
+/*
+ * Of the chunk, @size bytes, only @copied bytes reached user space. Return the size
+ * in bytes of the whole records among them. An architecture may report a few bytes
+ * less than it copied. So if there is none, try with one record less at a time:
+ * where the first one fits, its copy meets no fault.
+ */
+static ssize_t iommufd_eventq_read_short(struct iommufd_eventq *eventq,
+					 struct iov_iter *to, const void *chunk,
+					 int size, size_t copied)
+{
+	size_t settled = 0;
+
+	for (;;) {
+		if (copied)
+			settled = eventq->ops->settle(eventq, chunk, copied);
+		iov_iter_revert(to, copied - settled);
+		if (settled)
+			return settled;
+		size = eventq->ops->stage(eventq, size - 1, &chunk);
+		if (size <= 0)
+			return -EFAULT;
+		copied = copy_to_iter(chunk, size, to);
+	}
 }
 
 /*
@@ -46,8 +79,8 @@ static int iommufd_eventq_lock_readers(struct iommufd_eventq *eventq,
 static ssize_t iommufd_eventq_read_batch(struct iommufd_eventq *eventq,
 					 struct iov_iter *to)
 {
-	size_t copied, settled = 0;
 	const void *chunk;
+	size_t copied;
 	int rc;
 
 	lockdep_assert_held(&eventq->readers);
@@ -56,12 +89,9 @@ static ssize_t iommufd_eventq_read_batch(struct iommufd_eventq *eventq,
 	if (rc <= 0)
 		return rc;
 	copied = copy_to_iter(chunk, rc, to);
-	if (likely(copied))
-		settled = eventq->ops->settle(eventq, chunk, copied);
 	if (unlikely(copied < rc))
-		/* The part of a record does not count; the next batch says why */
-		iov_iter_revert(to, copied - settled);
-	return settled ?: -EFAULT;
+		return iommufd_eventq_read_short(eventq, to, chunk, rc, copied);
+	return eventq->ops->settle(eventq, chunk, rc);
 }
 
 /*
@@ -72,8 +102,8 @@ static ssize_t iommufd_eventq_read_batch(struct iommufd_eventq *eventq,
 static void iommufd_eventq_wake_if_queued(struct iommufd_eventq *eventq)
 {
 	/*
-	 * The unlock before the look: whoever finds the lock taken after a record
-	 * was added is woken here. Pairs with the queue lock of the report.
+	 * The unlock of the readers' mutex comes before the look. Pairs with the
+	 * barrier in iommufd_eventq_lock_readers().
 	 */
 	smp_mb();
 	if (!READ_ONCE(eventq->queued))
@@ -87,7 +117,7 @@ static void iommufd_eventq_wake_if_queued(struct iommufd_eventq *eventq)
 /*
  * Read batches until the buffer is full or nothing is queued. Between two of them
  * another reader may have its turn, a signal ends the read and the CPU can do
- * something else.
+ * something else. A reader that has records does not wait for another one.
  */
 static ssize_t iommufd_eventq_read_batches(struct iommufd_eventq *eventq,
 					   struct kiocb *iocb,
@@ -105,6 +135,7 @@ static ssize_t iommufd_eventq_read_batches(struct iommufd_eventq *eventq,
 		if (rc <= 0)
 			break;
 		done += rc;
+		iocb = NULL;
 		if (!iov_iter_count(to) || task_sigpending(current))
 			break;
 		cond_resched();
@@ -179,6 +210,7 @@ static ssize_t iommufd_eventq_write_iter(struct kiocb *iocb,
 	struct iommufd_eventq *eventq = iocb->ki_filp->private_data;
 	const struct iommufd_eventq_ops *ops = eventq->ops;
 	u64 responses[IOMMUFD_EVENTQ_RESPONSES_MAX / sizeof(u64)];
+	size_t most = rounddown(sizeof(responses), ops->response_size);
 	size_t run, got, at;
 	ssize_t done = 0;
 	int rc = 0;
@@ -189,19 +221,24 @@ static ssize_t iommufd_eventq_write_iter(struct kiocb *iocb,
 		return -EINVAL;
 
 	while (!rc && iov_iter_count(from)) {
-		run = min(iov_iter_count(from),
-			  rounddown(sizeof(responses), ops->response_size));
+		run = min(iov_iter_count(from), most);
 		got = copy_from_iter(responses, run, from);
-		for (at = 0; got - at >= ops->response_size;
-		     at += ops->response_size) {
+		if (unlikely(got < run)) {
+			/* One at a time finds the first that cannot be read */
+			if (run == ops->response_size)
+				rc = -EFAULT;
+			iov_iter_revert(from, got);
+			most = ops->response_size;
+			continue;
+		}
+		for (at = 0; at < run; at += ops->response_size) {
 			rc = ops->respond(eventq, (void *)responses + at);
 			if (rc)
 				break;
 			done += ops->response_size;
 		}
-		if (!rc && got < run)
-			rc = -EFAULT;
-		if (task_sigpending(current))
+		/* A short write says that the next response is bad */
+		if (fatal_signal_pending(current))
 			break;
 		cond_resched();
 	}
@@ -222,7 +259,7 @@ static __poll_t iommufd_eventq_poll(struct file *filep, poll_table *wait)
 	poll_wait(filep, &eventq->wait, wait);
 	if (READ_ONCE(eventq->queued))
 		events |= EPOLLIN | EPOLLRDNORM;
-	/* A response never waits */
+	/* A write does not wait for room */
 	if (eventq->ops->respond)
 		events |= EPOLLOUT | EPOLLWRNORM;
 	return events;

@@ -21,8 +21,8 @@
  *     off the queue under the queue lock in order to finish it. A record stays on
  *     the queue while it is copied to user space.
  *
- * Lock order: readers -> iommufd_eventq_source::lock -> queue lock -> wait queues
- * of pollers.
+ * Lock order: readers -> queue lock; iommufd_eventq_source::lock -> queue lock ->
+ * wait queues of pollers.
  */
 #ifndef __IOMMUFD_EVENTQ_H
 #define __IOMMUFD_EVENTQ_H
@@ -107,7 +107,7 @@ struct iommufd_eventq_ops {
  *        the members below and those that the class says it does.
  * @queued: number of records on the queue; may be read without the lock
  * @bytes: size in bytes of the records on the queue
- * @closed: the last close is over: nobody will read or respond
+ * @closed: the last close has begun: nobody will read or respond
  */
 struct iommufd_eventq {
 	struct iommufd_object obj;

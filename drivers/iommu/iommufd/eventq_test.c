@@ -328,6 +328,28 @@ static void test_signal_ends_a_long_read(struct kunit *test)
 	toy_done(test, toy, filep);
 }
 
+/* Not a write, which is short only if a response is bad */
+static void test_signal_ends_no_write(struct kunit *test)
+{
+	struct toy_eventq *toy = kunit_kzalloc(test, sizeof(*toy), GFP_KERNEL);
+	struct file *filep = toy_open(test, toy, &toy_ops, 0);
+	u64 *buf = responses_from_1(test, 100);
+
+	allow_signal(SIGUSR1);
+	send_sig(SIGUSR1, current, 1);
+	KUNIT_EXPECT_EQ(test, write_kernel(filep, buf, 100 * 8), 100 * 8);
+	flush_signals(current);
+	disallow_signal(SIGUSR1);
+	/* But for a signal that nobody survives */
+	allow_signal(SIGKILL);
+	send_sig(SIGKILL, current, 1);
+	toy->responded = 0;
+	KUNIT_EXPECT_LT(test, write_kernel(filep, buf, 100 * 8), 100 * 8);
+	flush_signals(current);
+	disallow_signal(SIGKILL);
+	toy_done(test, toy, filep);
+}
+
 static void test_fionread(struct kunit *test)
 {
 	struct toy_eventq *toy = kunit_kzalloc(test, sizeof(*toy), GFP_KERNEL);
@@ -1097,6 +1119,7 @@ static struct kunit_case eventq_cases[] = {
 	KUNIT_CASE(test_short_read_wakes),
 	KUNIT_CASE(test_empty_rules),
 	KUNIT_CASE(test_signal_ends_a_long_read),
+	KUNIT_CASE(test_signal_ends_no_write),
 	KUNIT_CASE(test_fionread),
 	KUNIT_CASE(test_waiting_read),
 	KUNIT_CASE(test_waiting_async),
