@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
  * The ring of event queues whose records may be lost, and the source, by which a
- * producer finds the queue of a type. Built in, as drivers report from code that
- * is, while the file of a queue may be in a module.
+ * producer finds the queue of a type. Built in, because IOMMU drivers call it and
+ * iommufd may be a module.
  *
  * Records lie ready to be copied in a ring that is allocated, and charged, with
  * the queue. A report allocates nothing, cannot fail for lack of memory and takes
@@ -217,7 +217,7 @@ void iommufd_eventq_ring_free(struct iommufd_eventq_ring *ring)
 		guard(spinlock_irq)(&ring->source->lock);
 		list_del(&ring->node);
 	}
-	/* Without a file nobody closed the queue */
+	/* The queue was never closed if its file was not made */
 	kvfree(ring->slots);
 }
 EXPORT_SYMBOL_NS_GPL(iommufd_eventq_ring_free, "IOMMUFD_INTERNAL");

@@ -70,7 +70,8 @@ static int veventq_init(struct iommufd_veventq *veventq,
  * Context: Process context.
  * Return:
  * * 0 on success
- * * -EOPNOTSUPP: an unknown flag, or a type that this vIOMMU does not report
+ * * -EOPNOTSUPP: an unknown flag, a reserved field that is not 0, or a type that
+ *   this vIOMMU does not report
  * * -EINVAL: the depth is out of bounds
  * * -ENOENT: there is no such vIOMMU
  * * -EEXIST: the vIOMMU has a queue of the type
