@@ -280,6 +280,7 @@ static long iommufd_eventq_ioctl(struct file *filep, unsigned int cmd,
 }
 
 static int iommufd_eventq_release(struct inode *inode, struct file *filep)
+	mutex_destroy(&eventq->readers);
 {
 	struct iommufd_eventq *eventq = filep->private_data;
 	struct iommufd_ctx *ictx = eventq->ictx;
@@ -334,7 +335,8 @@ static const struct file_operations iommufd_eventq_respond_fops = {
  * @ops: its class
  * @flags: IOMMU_EVENTQ_ALLOC_* flags, checked by the caller
  *
- * The class may add records from here on. iommufd_eventq_teardown() undoes it.
+ * The class may add records from here on. The last close undoes what has to be
+ * undone; without a file there is nothing.
  *
  * Context: Process context.
  */
@@ -350,17 +352,6 @@ void iommufd_eventq_setup(struct iommufd_eventq *eventq,
 	eventq->wait_reads = flags & IOMMU_EVENTQ_ALLOC_WAIT_READ;
 	mutex_init(&eventq->readers);
 	init_waitqueue_head(&eventq->wait);
-}
-
-/**
- * iommufd_eventq_teardown() - Undo iommufd_eventq_setup()
- * @eventq: the queue; its file is closed for good or was never made
- *
- * Context: Process context.
- */
-void iommufd_eventq_teardown(struct iommufd_eventq *eventq)
-{
-	mutex_destroy(&eventq->readers);
 }
 
 /**

@@ -185,7 +185,6 @@ static inline void iommufd_eventq_remove(struct iommufd_eventq *eventq,
 
 void iommufd_eventq_setup(struct iommufd_eventq *eventq,
 			  const struct iommufd_eventq_ops *ops, u32 flags);
-void iommufd_eventq_teardown(struct iommufd_eventq *eventq);
 int iommufd_eventq_publish(struct iommufd_eventq *eventq,
 			   struct iommufd_ucmd *ucmd, u32 *out_fd,
 			   size_t cmd_len);

@@ -423,7 +423,6 @@ void iommufd_faultq_destroy(struct iommufd_object *obj)
 	WARN_ON(!list_empty(&faultq->pending) ||
 		!RB_EMPTY_ROOT(&faultq->outstanding));
 	kvfree(faultq->records);
-	iommufd_eventq_teardown(&faultq->common);
 }
 
 /**

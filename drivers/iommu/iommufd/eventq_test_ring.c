@@ -97,7 +97,6 @@ static void toy_lossy_destroy(struct iommufd_object *obj)
 	iommufd_eventq_ring_free(&toy->ring);
 	if (toy->producer)
 		refcount_dec(&toy->producer->obj.users);
-	iommufd_eventq_teardown(&toy->ring.common);
 }
 
 /* toy-class-end */

@@ -135,5 +135,4 @@ void iommufd_veventq_destroy(struct iommufd_object *obj)
 	iommufd_eventq_ring_free(&veventq->ring);
 	if (veventq->viommu)
 		refcount_dec(&veventq->viommu->obj.users);
-	iommufd_eventq_teardown(&veventq->ring.common);
 }
