@@ -157,20 +157,26 @@ int iommufd_eventq_source_report(struct iommufd_eventq_source *source, u32 type,
 EXPORT_SYMBOL_NS_GPL(iommufd_eventq_source_report, "IOMMUFD_INTERNAL");
 
 /**
- * iommufd_eventq_ring_alloc() - Give a queue its ring
+ * iommufd_eventq_ring_init() - Give a queue its ring and let reports find it
  * @ring: the queue, after iommufd_eventq_setup()
- * @type: of its events
+ * @source: whose events it is to store; outlives the queue
+ * @type: type of the events
  * @depth: number of events that it holds, not 0
  * @payload: size in bytes of the payload of an event, not 0
  *
  * Takes all memory that the queue will ever need, charged to the caller. Beyond a
  * page it comes in whole pages, where kmalloc() would round up to a power of two.
+ * iommufd_eventq_ring_free() undoes it, also if it failed.
  *
  * Context: Process context.
- * Return: 0 or -ENOMEM.
+ * Return:
+ * * 0 on success
+ * * -ENOMEM: not enough memory for @depth
+ * * -EEXIST: @source has a queue of @type
  */
-int iommufd_eventq_ring_alloc(struct iommufd_eventq_ring *ring, u32 type,
-			      u32 depth, u32 payload)
+int iommufd_eventq_ring_init(struct iommufd_eventq_ring *ring,
+			     struct iommufd_eventq_source *source, u32 type,
+			     u32 depth, u32 payload)
 {
 	size_t size;
 
@@ -180,34 +186,21 @@ int iommufd_eventq_ring_alloc(struct iommufd_eventq_ring *ring, u32 type,
 	size = size_mul(depth, ring_stride(ring));
 	ring->slots = size > PAGE_SIZE ? __vmalloc(size, IOMMUFD_EVENTQ_GFP) :
 					 kmalloc(size, IOMMUFD_EVENTQ_GFP);
-	return ring->slots ? 0 : -ENOMEM;
-}
-EXPORT_SYMBOL_NS_GPL(iommufd_eventq_ring_alloc, "IOMMUFD_INTERNAL");
+	if (!ring->slots)
+		return -ENOMEM;
 
-/**
- * iommufd_eventq_ring_link() - Let reports find a queue
- * @ring: the queue, complete but for its file
- * @source: whose reports it is to store; outlives the queue
- *
- * Context: Process context.
- * Return: 0, or -EEXIST if @source has a queue of the type.
- */
-int iommufd_eventq_ring_link(struct iommufd_eventq_ring *ring,
-			     struct iommufd_eventq_source *source)
-{
 	guard(spinlock_irq)(&source->lock);
-	if (source_find(source, ring->type))
+	if (source_find(source, type))
 		return -EEXIST;
 	ring->source = source;
 	list_add_tail(&ring->node, &source->queues);
 	return 0;
 }
-EXPORT_SYMBOL_NS_GPL(iommufd_eventq_ring_link, "IOMMUFD_INTERNAL");
+EXPORT_SYMBOL_NS_GPL(iommufd_eventq_ring_init, "IOMMUFD_INTERNAL");
 
 /**
- * iommufd_eventq_ring_free() - Undo iommufd_eventq_ring_alloc() and _link()
- * @ring: the queue, perhaps of an allocation that failed before either; its file
- *        is closed for good or was never made
+ * iommufd_eventq_ring_free() - Undo iommufd_eventq_ring_init(), even if it failed
+ * @ring: the queue; its file is closed for good or was never made
  *
  * Context: Process context.
  */

@@ -18,7 +18,7 @@
 /**
  * struct iommufd_eventq_ring - A queue of records of one size
  * @common: the queue
- * @source: whose reports it stores, NULL before iommufd_eventq_ring_link()
+ * @source: whose reports it stores, NULL before reports find it
  * @node: in &iommufd_eventq_source.queues
  * @type: of its events, unique in @source
  * @depth: number of slots
@@ -55,10 +55,9 @@ void iommufd_eventq_source_init(struct iommufd_eventq_source *source);
 int iommufd_eventq_source_report(struct iommufd_eventq_source *source, u32 type,
 				 const void *event_data, size_t size);
 
-int iommufd_eventq_ring_alloc(struct iommufd_eventq_ring *ring, u32 type,
-			      u32 depth, u32 payload);
-int iommufd_eventq_ring_link(struct iommufd_eventq_ring *ring,
-			     struct iommufd_eventq_source *source);
+int iommufd_eventq_ring_init(struct iommufd_eventq_ring *ring,
+			     struct iommufd_eventq_source *source, u32 type,
+			     u32 depth, u32 payload);
 void iommufd_eventq_ring_free(struct iommufd_eventq_ring *ring);
 
 int iommufd_eventq_ring_stage(struct iommufd_eventq *eventq, size_t room,

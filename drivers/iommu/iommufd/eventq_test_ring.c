@@ -73,11 +73,9 @@ static int toy_lossy_alloc(struct iommufd_ucmd *ucmd,
 		return PTR_ERR(toy);
 
 	iommufd_eventq_setup(&toy->ring.common, &toy_lossy_ops, cmd->flags);
-	rc = iommufd_eventq_ring_alloc(&toy->ring, TOY_EVENT_TYPE, cmd->depth,
-				       sizeof(struct toy_event));
-	if (rc)
-		return rc;
-	rc = iommufd_eventq_ring_link(&toy->ring, &producer->events);
+	rc = iommufd_eventq_ring_init(&toy->ring, &producer->events,
+				      TOY_EVENT_TYPE, cmd->depth,
+				      sizeof(struct toy_event));
 	if (rc)
 		return rc;
 	toy->producer = producer;

@@ -41,28 +41,6 @@ static const struct iommufd_eventq_ops veventq_ops = {
 	.show_fdinfo = veventq_show_fdinfo,
 };
 
-static int veventq_init(struct iommufd_veventq *veventq,
-			struct iommufd_viommu *viommu,
-			const struct iommu_veventq_alloc *cmd)
-{
-	int rc;
-
-	iommufd_eventq_setup(&veventq->ring.common, &veventq_ops, cmd->flags);
-	rc = iommufd_eventq_ring_alloc(&veventq->ring, cmd->type,
-				       cmd->veventq_depth,
-				       iommufd_viommu_event_size(viommu,
-								 cmd->type));
-	if (rc)
-		return rc;
-
-	rc = iommufd_eventq_ring_link(&veventq->ring, &viommu->events);
-	if (rc)
-		return rc;
-	veventq->viommu = viommu;
-	refcount_inc(&viommu->obj.users);
-	return 0;
-}
-
 /**
  * iommufd_veventq_alloc() - ioctl(IOMMU_VEVENTQ_ALLOC)
  * @ucmd: the ioctl, with a struct iommu_veventq_alloc
@@ -83,6 +61,7 @@ int iommufd_veventq_alloc(struct iommufd_ucmd *ucmd)
 	struct iommu_veventq_alloc *cmd = ucmd->cmd;
 	struct iommufd_veventq *veventq;
 	struct iommufd_viommu *viommu;
+	u32 payload;
 	int rc;
 
 	if ((cmd->flags & ~IOMMUFD_EVENTQ_ALLOC_FLAGS) || cmd->__reserved ||
@@ -95,7 +74,8 @@ int iommufd_veventq_alloc(struct iommufd_ucmd *ucmd)
 	if (IS_ERR(viommu))
 		return PTR_ERR(viommu);
 
-	if (!iommufd_viommu_event_size(viommu, cmd->type)) {
+	payload = iommufd_viommu_event_size(viommu, cmd->type);
+	if (!payload) {
 		rc = -EOPNOTSUPP;
 		goto out_put_viommu;
 	}
@@ -108,9 +88,13 @@ int iommufd_veventq_alloc(struct iommufd_ucmd *ucmd)
 		goto out_put_viommu;
 	}
 
-	rc = veventq_init(veventq, viommu, cmd);
+	iommufd_eventq_setup(&veventq->ring.common, &veventq_ops, cmd->flags);
+	rc = iommufd_eventq_ring_init(&veventq->ring, &viommu->events,
+				      cmd->type, cmd->veventq_depth, payload);
 	if (rc)
 		goto out_put_viommu;
+	veventq->viommu = viommu;
+	refcount_inc(&viommu->obj.users);
 
 	cmd->out_veventq_id = veventq->ring.common.obj.id;
 	rc = iommufd_eventq_publish(&veventq->ring.common, ucmd,
