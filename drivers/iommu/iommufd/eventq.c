@@ -148,35 +148,6 @@ static ssize_t iommufd_eventq_read_batches(struct iommufd_eventq *eventq,
 	return done ?: rc;
 }
 
-/*
- * Not wait_event_interruptible_locked_irq(), which queues the waiter behind
- * exclusive ones: an EPOLLEXCLUSIVE watcher would swallow its wake-up. All
- * waiters are woken, and those that find nothing wait again.
- */
-static int iommufd_eventq_wait(struct iommufd_eventq *eventq)
-{
-	return wait_event_interruptible(eventq->wait,
-					READ_ONCE(eventq->queued));
-}
-
-/*
- * Nothing is queued. Return 0 once there may be a record, an error, or 1 if the
- * read is to return 0 bytes. The order of these rules is uAPI: as for eventfd and
- * pipes, O_NONBLOCK applies to every kind of caller. An asynchronous request, of
- * an io_uring worker or of Linux AIO, then waits, as it must not complete with 0
- * bytes. A plain read(2) returns 0, unless the queue was allocated for waiting
- * reads.
- */
-static int iommufd_eventq_empty(struct iommufd_eventq *eventq,
-				struct kiocb *iocb)
-{
-	if (!iommufd_eventq_may_block(iocb))
-		return -EAGAIN;
-	if (!is_sync_kiocb(iocb) || eventq->wait_reads)
-		return iommufd_eventq_wait(eventq);
-	return 1;
-}
-
 static ssize_t iommufd_eventq_read_iter(struct kiocb *iocb, struct iov_iter *to)
 {
 	struct iommufd_eventq *eventq = iocb->ki_filp->private_data;
@@ -190,13 +161,33 @@ static ssize_t iommufd_eventq_read_iter(struct kiocb *iocb, struct iov_iter *to)
 	if (!iov_iter_count(to))
 		return 0;
 
-	do {
+	for (;;) {
 		rc = iommufd_eventq_read_batches(eventq, iocb, to);
 		if (rc)
 			return rc;
-		rc = iommufd_eventq_empty(eventq, iocb);
-	} while (!rc);
-	return rc < 0 ? rc : 0;
+		/*
+		 * Nothing is queued. The order of these rules is uAPI. As for
+		 * eventfd and pipes, IOCB_NOWAIT and O_NONBLOCK apply to every
+		 * kind of caller. An asynchronous request, of an io_uring worker
+		 * or of Linux AIO, waits, as it must not complete with 0 bytes.
+		 * A plain read(2) returns 0, unless the queue was allocated for
+		 * waiting reads.
+		 */
+		if (!iommufd_eventq_may_block(iocb))
+			return -EAGAIN;
+		if (is_sync_kiocb(iocb) && !eventq->wait_reads)
+			return 0;
+		/*
+		 * Not wait_event_interruptible_locked_irq(): it would queue the
+		 * caller behind exclusive waiters, and an EPOLLEXCLUSIVE watcher
+		 * would swallow its wake-up. All waiters are woken, and those that
+		 * find nothing wait again.
+		 */
+		rc = wait_event_interruptible(eventq->wait,
+					      READ_ONCE(eventq->queued));
+		if (rc)
+			return rc;
+	}
 }
 
 /*
@@ -280,7 +271,6 @@ static long iommufd_eventq_ioctl(struct file *filep, unsigned int cmd,
 }
 
 static int iommufd_eventq_release(struct inode *inode, struct file *filep)
-	mutex_destroy(&eventq->readers);
 {
 	struct iommufd_eventq *eventq = filep->private_data;
 	struct iommufd_ctx *ictx = eventq->ictx;
@@ -290,6 +280,7 @@ static int iommufd_eventq_release(struct inode *inode, struct file *filep)
 	spin_unlock_irq(&eventq->wait.lock);
 	trace_eventq_close(eventq);
 	eventq->ops->close(eventq);
+	mutex_destroy(&eventq->readers);
 
 	/* The queue may be destroyed, and so freed, from here on */
 	refcount_dec(&eventq->obj.users);
