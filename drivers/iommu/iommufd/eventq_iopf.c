@@ -189,6 +189,7 @@ static int faultq_stage(struct iommufd_eventq *eventq, size_t room,
 			room = min(room, IOMMUFD_EVENTQ_BATCH * RECORD_SIZE);
 		if (staged + group_size(group) > room)
 			break;
+		/* io-pgfault allocates groups zeroed */
 		if (!group->cookie)
 			group->cookie = faultq_next_cookie(faultq);
 		faultq_compose(group, (void *)faultq->records + staged);
@@ -458,7 +459,6 @@ int iommufd_faultq_report(struct iopf_group *group)
 					      "closed");
 		handle->nr_responding++;
 	} else {
-		group->cookie = 0;
 		RB_CLEAR_NODE(&group->cookie_node);
 		list_add_tail(&group->node, &faultq->pending);
 		list_add_tail(&group->attach_node, &handle->faults);
