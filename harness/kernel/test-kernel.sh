@@ -1,6 +1,7 @@
 # shellcheck shell=sh
 # SPDX-License-Identifier: GPL-2.0
-# Tests of what configures and builds kernels, and of run.sh before it starts.
+# Tests of what configures and builds kernels, of run.sh before it starts, and of what
+# check.py makes of its lists.
 # shellcheck disable=SC2317 # the tests are called by their names
 
 test_config_option_that_vanishes()

@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: GPL-2.0
-"""Boots the gcov kernel with all tests, KUnit included, lets gcovr say which lines and
+"""Boots the gcov kernel with KUnit and all tests but upstream's, lets gcovr say which lines and
 branches of the event queues they ran. Fails if a line did not run, or if a test
 failed, as what it ran says little then.
 """
