@@ -28,6 +28,7 @@
 #define __IOMMUFD_EVENTQ_H
 
 #include <linux/iommufd.h>
+#include <linux/lockdep.h>
 #include <linux/mutex.h>
 #include <linux/poll.h>
 #include <linux/types.h>
@@ -125,17 +126,6 @@ struct iommufd_eventq {
 };
 
 /**
- * iommufd_eventq_assert_locked() - Assert that the caller holds the queue lock
- * @eventq: the queue
- *
- * Context: Any.
- */
-static inline void iommufd_eventq_assert_locked(struct iommufd_eventq *eventq)
-{
-	lockdep_assert_held(&eventq->wait.lock);
-}
-
-/**
  * iommufd_eventq_wake() - Wake pollers and waiting readers
  * @eventq: the queue, with a record on it
  *
@@ -143,7 +133,7 @@ static inline void iommufd_eventq_assert_locked(struct iommufd_eventq *eventq)
  */
 static inline void iommufd_eventq_wake(struct iommufd_eventq *eventq)
 {
-	iommufd_eventq_assert_locked(eventq);
+	lockdep_assert_held(&eventq->wait.lock);
 	/* A waiter adds itself under this lock and looks at @queued after that */
 	if (waitqueue_active(&eventq->wait))
 		wake_up_locked_poll(&eventq->wait, EPOLLIN | EPOLLRDNORM);
@@ -161,7 +151,7 @@ static inline void iommufd_eventq_wake(struct iommufd_eventq *eventq)
 static inline void iommufd_eventq_add(struct iommufd_eventq *eventq,
 				      size_t size)
 {
-	iommufd_eventq_assert_locked(eventq);
+	lockdep_assert_held(&eventq->wait.lock);
 	WRITE_ONCE(eventq->queued, eventq->queued + 1);
 	eventq->bytes += size;
 	iommufd_eventq_wake(eventq);
@@ -178,7 +168,7 @@ static inline void iommufd_eventq_add(struct iommufd_eventq *eventq,
 static inline void iommufd_eventq_remove(struct iommufd_eventq *eventq,
 					 unsigned int nr, size_t size)
 {
-	iommufd_eventq_assert_locked(eventq);
+	lockdep_assert_held(&eventq->wait.lock);
 	WRITE_ONCE(eventq->queued, eventq->queued - nr);
 	eventq->bytes -= size;
 }

@@ -77,7 +77,7 @@ static u32 group_dev_id(const struct iopf_group *group)
 
 static struct iopf_group *faultq_first_pending(struct iommufd_faultq *faultq)
 {
-	iommufd_eventq_assert_locked(&faultq->common);
+	lockdep_assert_held(&faultq->common.wait.lock);
 	return list_first_entry_or_null(&faultq->pending, struct iopf_group,
 					node);
 }
@@ -97,7 +97,7 @@ static struct iopf_group *faultq_find(struct iommufd_faultq *faultq, u32 cookie)
 {
 	struct rb_node *node = faultq->outstanding.rb_node;
 
-	iommufd_eventq_assert_locked(&faultq->common);
+	lockdep_assert_held(&faultq->common.wait.lock);
 	while (node && node_cookie(node) != cookie)
 		node = cookie < node_cookie(node) ? node->rb_left :
 						    node->rb_right;
@@ -247,7 +247,7 @@ static void faultq_take(struct iommufd_faultq *faultq, struct iopf_group *group,
 {
 	bool outstanding = !RB_EMPTY_NODE(&group->cookie_node);
 
-	iommufd_eventq_assert_locked(&faultq->common);
+	lockdep_assert_held(&faultq->common.wait.lock);
 
 	if (reason)
 		trace_eventq_iopf_auto_answer(&faultq->common,

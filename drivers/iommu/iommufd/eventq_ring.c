@@ -36,7 +36,7 @@ static size_t ring_stride(const struct iommufd_eventq_ring *ring)
 /* Number of events in the ring */
 static u32 ring_nr_events(struct iommufd_eventq_ring *ring)
 {
-	iommufd_eventq_assert_locked(&ring->common);
+	lockdep_assert_held(&ring->common.wait.lock);
 	return ring->common.queued - ring->lost_pending;
 }
 

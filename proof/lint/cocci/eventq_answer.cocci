@@ -37,10 +37,8 @@ def reached(where, start):
                 left += [(where, callee) for callee in calls.get(fn, ())]
     return seen
 
-def is_of_queue(p, lock, take):
-    return (take == "iommufd_eventq_assert_locked" or
-            LOCK.fullmatch(lock.replace(" ", "")) or
-            function(p) + (lock,) in pointers)
+def is_of_queue(p, lock):
+    return LOCK.fullmatch(lock.replace(" ", "")) or function(p) + (lock,) in pointers
 
 def check_under_lock(p, callee):
     if callee in ANSWERS:
@@ -106,7 +104,7 @@ pointers.add(function(p) + (l,))
 @locked exists@
 expression L;
 identifier callee;
-identifier take =~ "^(spin_lock(_irq|_irqsave|_bh)?|lockdep_assert_held|assert_spin_locked|iommufd_eventq_assert_locked)$";
+identifier take =~ "^(spin_lock(_irq|_irqsave|_bh)?|lockdep_assert_held|assert_spin_locked)$";
 symbol spinlock, spinlock_irq, spinlock_irqsave;
 position p;
 @@
@@ -122,12 +120,11 @@ guard(\(spinlock\|spinlock_irq\|spinlock_irqsave\))(L)
 callee@p(...)
 
 @script:python depends on report@
-take << locked.take = "guard";
 lock << locked.L;
 callee << locked.callee;
 p << locked.p;
 @@
-if is_of_queue(p, lock, take):
+if is_of_queue(p, lock):
     check_under_lock(p, callee)
 
 @scoped exists@
@@ -144,5 +141,5 @@ lock << scoped.L;
 callee << scoped.callee;
 p << scoped.p;
 @@
-if is_of_queue(p, lock, "scoped_guard"):
+if is_of_queue(p, lock):
     check_under_lock(p, callee)

@@ -31,7 +31,7 @@ static size_t guarded(struct iommufd_eventq *eventq, struct iov_iter *to)
 
 static void *asserted(struct iommufd_eventq *eventq)
 {
-	iommufd_eventq_assert_locked(eventq);
+	lockdep_assert_held(&eventq->wait.lock);
 	return kzalloc_obj(*eventq, IOMMUFD_EVENTQ_GFP); /* flag */
 }
 

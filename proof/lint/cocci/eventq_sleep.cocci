@@ -53,10 +53,8 @@ def reached(where, starts, but=()):
                 left += [(where, callee) for callee in calls.get(fn, ())]
     return seen
 
-def is_of_queue(p, lock, take):
-    return (take == "iommufd_eventq_assert_locked" or
-            LOCK.fullmatch(lock.replace(" ", "")) or
-            function(p) + (lock,) in pointers)
+def is_of_queue(p, lock):
+    return LOCK.fullmatch(lock.replace(" ", "")) or function(p) + (lock,) in pointers
 
 def check_under_lock(p, word, callee):
     if sleeps(p, word):
@@ -177,7 +175,7 @@ pointers.add(function(p) + (l,))
 expression L;
 identifier callee;
 identifier word : script:python() { may_sleep(word) };
-identifier take =~ "^(spin_lock(_irq|_irqsave|_bh)?|lockdep_assert_held|assert_spin_locked|iommufd_eventq_assert_locked)$";
+identifier take =~ "^(spin_lock(_irq|_irqsave|_bh)?|lockdep_assert_held|assert_spin_locked)$";
 symbol spinlock, spinlock_irq, spinlock_irqsave;
 position p;
 @@
@@ -193,13 +191,12 @@ guard(\(spinlock\|spinlock_irq\|spinlock_irqsave\))(L)
 \(word@p\|callee@p(...)\)
 
 @script:python depends on report@
-take << locked.take = "guard";
 lock << locked.L;
 word << locked.word = "";
 callee << locked.callee = "";
 p << locked.p;
 @@
-if is_of_queue(p, lock, take):
+if is_of_queue(p, lock):
     check_under_lock(p, word, callee)
 
 @scoped exists@
@@ -218,5 +215,5 @@ word << scoped.word = "";
 callee << scoped.callee = "";
 p << scoped.p;
 @@
-if is_of_queue(p, lock, "scoped_guard"):
+if is_of_queue(p, lock):
     check_under_lock(p, word, callee)
