@@ -101,10 +101,7 @@ static ssize_t iommufd_eventq_read_batch(struct iommufd_eventq *eventq,
  */
 static void iommufd_eventq_wake_if_queued(struct iommufd_eventq *eventq)
 {
-	/*
-	 * The unlock of the readers' mutex comes before the look. Pairs with the
-	 * barrier in iommufd_eventq_lock_readers().
-	 */
+	/* Unlock before the look. Pairs with iommufd_eventq_lock_readers() */
 	smp_mb();
 	if (!READ_ONCE(eventq->queued))
 		return;
@@ -166,12 +163,9 @@ static ssize_t iommufd_eventq_read_iter(struct kiocb *iocb, struct iov_iter *to)
 		if (rc)
 			return rc;
 		/*
-		 * Nothing is queued. The order of these rules is uAPI. As for
-		 * eventfd and pipes, IOCB_NOWAIT and O_NONBLOCK apply to every
-		 * kind of caller. An asynchronous request, of an io_uring worker
-		 * or of Linux AIO, waits, as it must not complete with 0 bytes.
-		 * A plain read(2) returns 0, unless the queue was allocated for
-		 * waiting reads.
+		 * Nothing is queued. The order of these rules is uAPI. A request
+		 * of an io_uring worker or of Linux AIO must not complete with 0
+		 * bytes: it waits, unless its caller or the file forbids that.
 		 */
 		if (!iommufd_eventq_may_block(iocb))
 			return -EAGAIN;
@@ -180,8 +174,7 @@ static ssize_t iommufd_eventq_read_iter(struct kiocb *iocb, struct iov_iter *to)
 		/*
 		 * Not wait_event_interruptible_locked_irq(): it would queue the
 		 * caller behind exclusive waiters, and an EPOLLEXCLUSIVE watcher
-		 * would swallow its wake-up. All waiters are woken, and those that
-		 * find nothing wait again.
+		 * would swallow its wake-up.
 		 */
 		rc = wait_event_interruptible(eventq->wait,
 					      READ_ONCE(eventq->queued));
