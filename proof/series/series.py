@@ -2,11 +2,11 @@
 # SPDX-License-Identifier: GPL-2.0
 """Checks what those who take patches demand of the series: of each commit by
 itself, and of the mails. Which checks there are and what they demand stands here;
-compiling is in commit-objects.sh, booting in check.py, checkpatch in lint.sh. What passed is remembered by
-all that went into it, so that an interrupted run goes on where it was, and a run
-after an edit checks no more than what the edit changed.
+compiling is in commit-objects.sh, booting in check.py, checkpatch in lint.sh. A
+commit is built of what is left from the one before, and only if it changes what is
+built.
 
-usage: series.py [number of the only commit to check]
+usage: series.py [NN | NN-]    the only commit to check, or the first one
 """
 import functools
 import hashlib
@@ -20,7 +20,7 @@ import time
 from functools import partial
 from typing import NamedTuple
 
-from boot import BUILD, EXPECTED, PROOF, ROOT, read_list, say, script
+from boot import BUILD, PROOF, ROOT, read_list, say, script
 from steps import Failure, Git
 
 # A build directory with one commit of the series as its build/tree
@@ -54,45 +54,20 @@ def commits(git):
 
 
 def chosen(text, every):
-    if text is None:
-        return every[1:]
-    if not re.fullmatch(r"\d+", text):
-        raise Failure(f"C={text} is no number of a commit")
-    if not 1 <= int(text) < len(every):
-        raise Failure(f"there is no commit {text}, the series has 1 to {len(every) - 1}")
-    return [every[int(text)]]
-
-
-# ---- what is remembered
-
-def digest(*parts):
-    return hashlib.sha1("\0".join(parts).encode()).hexdigest()
+    """All commits; C=n: one; C=n-: from that one on."""
+    match = re.fullmatch(r"(\d+)(-?)", text or "1-")
+    if not match:
+        raise Failure(f"C={text} is no number of a commit (C=5: only that, C=5-: from that on)")
+    first = int(match[1])
+    if not 1 <= first < len(every):
+        raise Failure(f"there is no commit {first}, the series has 1 to {len(every) - 1}")
+    return every[first:] if match[2] else [every[first]]
 
 
 def changed(git, commit, without):
-    """What the commit's sources are, beyond the base's, but for some."""
-    return git.out("diff-tree", "-r", "--no-renames", "refs/heads/base", commit.id, *but(without))
-
-
-class Memory:
-    """A file for each thing that passed, named after all that went into it."""
-
-    def __init__(self, git):
-        self.base = git.out("rev-parse", "refs/heads/base^{tree}")
-        self.folder = COMMIT / "passed"
-
-    def stamp(self, name, *parts):
-        return self.folder / f"{name}-{digest(self.base, *parts)}"
-
-    def run(self, stamp, check):
-        """What is wrong, and whether it was known before that nothing is."""
-        if stamp.exists():
-            return [], True
-        found = check()
-        if not found:
-            self.folder.mkdir(parents=True, exist_ok=True)
-            stamp.touch()
-        return found, False
+    """The files that the commit changes, but for some."""
+    return git.out("diff-tree", "-r", "--no-renames", "--name-only", f"{commit.id}^", commit.id,
+                   *but(without)).splitlines()
 
 
 # ---- the patch
@@ -146,18 +121,28 @@ def warnings(text):
     return list(dict.fromkeys(found))
 
 
+def texts(*paths):
+    return "".join(p.read_text() for p in sorted(paths))
+
+
+@functools.cache
+def state(base):
+    """Changes when the base does, or how it is compiled."""
+    compilers = [subprocess.run([name, "--version"], check=True, stdout=subprocess.PIPE, text=True).stdout
+                 for name in ("gcc", "aarch64-linux-gnu-gcc")]
+    used = texts(PROOF / "series/commit-objects.sh", ROOT / "harness/kernel/kernels.list",
+                 *ROOT.glob("harness/kernel/config/*.config"), *PROOF.glob("series/*.config"))
+    return hashlib.sha1("".join([base.id, used, *compilers]).encode()).hexdigest()
+
+
 class Objects:
     """One configuration, of which only objects are made. Its log is there until it
     was judged, and found good."""
 
-    def __init__(self, git, memory, name):
-        self.git, self.memory, self.name = git, memory, name
+    def __init__(self, name):
+        self.name = name
         self.out = COMMIT / "out" / name
         self.log = self.out / "build.log"
-        self.state = texts(PROOF / "series/commit-objects.sh", *CONFIGS) + compilers()
-
-    def stamp(self, commit):
-        return self.memory.stamp(self.name, self.state, changed(self.git, commit, NOT_BUILT))
 
     def build(self, commit):
         """Warnings, and what is wrong besides. What nobody judged, or who did found bad,
@@ -173,7 +158,7 @@ class Objects:
 
     def known(self, base):
         """What the base warns of; to learn it takes all objects."""
-        path = self.out / f"{self.stamp(base).name}.warnings"
+        path = self.out / f"base-{state(base)}.warnings"
         if not path.exists():
             shutil.rmtree(self.out, ignore_errors=True)
             say(f"base {self.name} ...")
@@ -194,36 +179,15 @@ class Objects:
         return wrong
 
 
-CONFIGS = [ROOT / "harness/kernel/kernels.list", *sorted(ROOT.glob("harness/kernel/config/*.config")),
-           *sorted((PROOF / "series").glob("*.config"))]
-
-
-def texts(*paths):
-    return "".join(p.read_text() for p in sorted(paths))
-
-
-@functools.cache
-def compilers():
-    names = [["gcc", "--version"], ["aarch64-linux-gnu-gcc", "--version"]]
-    return "".join(subprocess.run(n, check=True, stdout=subprocess.PIPE, text=True).stdout for n in names)
-
-
 # ---- running
-
-def state_of_tests():
-    used = [p for pattern in ("harness/*.sh", "harness/kernel/*", "harness/guest/*", "proof/*.py", "proof/*/guest/*")
-            for p in ROOT.glob(pattern) if p.is_file()]
-    return texts(*CONFIGS, *used, *EXPECTED.rglob("*.list")) + compilers()
-
 
 def tests_of(git, commit):
     """Our programs that a commit is to be tested with: those that it adds, if
     that is all it does, as the others are as before; else all there are."""
     every = git.out("ls-tree", "-r", "--name-only", commit.id, TESTS).splitlines()
-    lines = git.out("diff-tree", "-r", "--no-renames", "--name-only", f"{commit.id}^", commit.id,
-                    *but(NOT_RUN)).splitlines()
-    only_programs = all(path.startswith("tools/testing") for path in lines)
-    found = {program(path) for path in (lines if only_programs else every)}
+    paths = changed(git, commit, NOT_RUN)
+    only_programs = all(path.startswith("tools/testing") for path in paths)
+    found = {program(path) for path in (paths if only_programs else every)}
     return sorted(found - {None})
 
 
@@ -245,31 +209,28 @@ def check_boot(commit, name, programs):
 
 # ---- the series
 
-def checks(git, memory, every, commit):
-    """Name, stamp and what to do, the cheap first."""
-    yield ("size", memory.stamp("size", commit.id, str(MOST_ADDED), LARGE.read_text(), *UNCOUNTED),
-           partial(check_size, git, commit))
-    for name in OBJECTS:
-        objects = Objects(git, memory, name)
-        yield name, objects.stamp(commit), partial(objects.check, every[0], commit)
-    yield ("boot", memory.stamp("boot", state_of_tests(), changed(git, commit, NOT_BUILT)),
-           partial(check_boot, commit, "boot", []))
+def checks(git, base, commit):
+    """Names and what to do, the cheap first."""
+    yield "size", partial(check_size, git, commit)
+    if changed(git, commit, NOT_BUILT):
+        for name in OBJECTS:
+            yield name, partial(Objects(name).check, base, commit)
+        yield "boot", partial(check_boot, commit, "boot", [])
     if programs := tests_of(git, commit):
-        yield ("tests", memory.stamp("tests", state_of_tests(), changed(git, commit, NOT_RUN), *programs),
-               partial(check_boot, commit, "tests", programs))
+        yield "tests", partial(check_boot, commit, "tests", programs)
 
 
 class Report:
     def __init__(self):
         self.passed, self.failed = 0, []
 
-    def tell(self, what, found, known=False):
+    def tell(self, what, found):
         if found:
             say(f"{what}: FAILED")
             print("".join(f"    {line}\n" for line in found), end="", flush=True)
             self.failed.append(what)
         else:
-            say(f"{what}: passed" + (", as before" if known else ""))
+            say(f"{what}: passed")
             self.passed += 1
 
     def end(self):
@@ -292,20 +253,20 @@ def prepare():
     return True
 
 
-def series(only):
+def series(which):
     if not (BUILD / "tree/.git").is_dir():
         raise Failure("there is no build/tree (make tree makes it)")
     git = Git(BUILD / "tree")
     every = commits(git)
-    wanted = chosen(only, every)
+    wanted = chosen(which, every)
     if not prepare():
         return 1
-    memory, report = Memory(git), Report()
+    report = Report()
     for commit in wanted:
         say(f"{commit.number:02} {commit.subject}")
-        for name, stamp, check in checks(git, memory, every, commit):
-            report.tell(f"{commit.number:02} {name}", *memory.run(stamp, check))
-    if only is None:
+        for name, check in checks(git, every[0], commit):
+            report.tell(f"{commit.number:02} {name}", check())
+    if not which or which.endswith("-"):
         report.tell("mails", check_mails())
     return report.end()
 
