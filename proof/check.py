@@ -176,9 +176,8 @@ ALONE = {"harness": partial(tap_of, "harness/test.sh"), "lint": partial(tap_of, 
 
 
 def unit_names(command):
-    guests = [f"{k.name}:{unit}" for k in KERNELS.values()
-              if k.command == command and k.name not in smmuv3.KERNELS for unit in units_of(k)]
-    return [*ALONE, *smmuv3.KERNELS, *guests] if command == "check" else guests
+    guests = [f"{k.name}:{unit}" for k in KERNELS.values() if k.command == command for unit in units_of(k)]
+    return [*ALONE, *guests] if command == "check" else guests
 
 
 def chosen(command, name):
@@ -193,7 +192,7 @@ def chosen(command, name):
 
 def runners(names):
     """What runs each of these units."""
-    result = {**ALONE, **smmuv3.units([n for n in names if n in smmuv3.KERNELS])}
+    result = dict(ALONE)
     for kernel in KERNELS:
         mine = [n.split(":")[1] for n in names if n.startswith(f"{kernel}:")]
         if mine:
@@ -315,7 +314,7 @@ def main():
             return commit(sys.argv[2:])
         if sys.argv[1] == "smmuv3":
             stock = smmuv3.is_stock(sys.argv[2] if len(sys.argv) > 2 else "tree")
-            return smmuv3.compare() if stock else run_units(smmuv3.units(), set())
+            return smmuv3.compare() if stock else check("check", smmuv3.PROGRAM)
         return check_stock()
     except BuildFailed as problem:
         return f"error: {problem}"

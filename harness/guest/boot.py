@@ -84,7 +84,7 @@ class Boot(Console):
 
     def __init__(self, kernel, name, programs, *parameters, seconds=None, more="",
                  count=False, memory="", cpus=0, image=""):
-        """more: an initramfs on top of the usual one. count: the clock is to count
+        """more: an initramfs besides the usual one (see INITRD of boot.sh). count: the clock is to count
         instructions, which takes a single CPU. memory: how much, if not as usual.
         image: one that is not the kernel's own."""
         (OUT / "log").mkdir(parents=True, exist_ok=True)
@@ -93,8 +93,8 @@ class Boot(Console):
         self.cpus = cpus or (1 if programs[0] in UPSTREAM or count else 2)
         words = [kernel, "+".join(programs), str(log),
                  str(seconds or KERNELS[kernel].seconds), *parameters]
-        settings = {"CPUS": str(self.cpus), "INITRD": str(more), "MEMORY": memory,
-                    "COUNT": "1" if count else "", "IMAGE": str(image)}
+        settings = {"CPUS": str(self.cpus), "MEMORY": memory, "COUNT": "1" if count else "",
+                    "IMAGE": str(image), **({"INITRD": str(more)} if more else {})}
         self.run(words, settings, log)
         if self.died_of_the_emulator():
             say(f"{name}: the emulator met a breakpoint that was gone, booting again")
@@ -142,11 +142,11 @@ class Boot(Console):
         return any(is_late(c) for c in tap.parse(self.sections.get(f"output {program}", [])))
 
 
-def again_if_late(boot, kernel, program, **options):
+def again_if_late(boot, kernel, program):
     if not boot.out_of_time(program):
         return boot
     say(f"{program} ran into a time limit, trying once more")
-    return Boot(kernel, f"{program}-again", [program], **options)
+    return Boot(kernel, f"{program}-again", [program])
 
 
 def all_quiet(*boots):

@@ -7,7 +7,8 @@
 # Settings: CPUS (2), COUNT=1 (the clock counts instructions, on one CPU), MEMORY (3G
 # on 64-bit x86, of which 1200M are large pages, which another size is without), INITRD (a
 # file to be unpacked besides the usual ones), IMAGE (in place of the kernel's own).
-# The arm64 guest has two `edu` devices behind a nesting SMMUv3.
+# The arm64 guest has two `edu` devices behind a nesting SMMUv3. Unless INITRD is set,
+# even to nothing, it also gets an IORT that declares the host coherent (iort.sh).
 # usage: boot.sh KERNEL JOB LOG SECONDS [kernel parameter...]
 # shellcheck disable=SC2317 # they are called by the name of the architecture
 . "$(dirname "$0")/../lib.sh"
@@ -73,6 +74,7 @@ arm64()
 	[ -x "$emulator" ] || die "there is no QEMU for arm64 in build/arm64 (see qemu-arm64.sh)"
 	image=$OUT/$kernel/Image
 	initrd=$OUT/initramfs-arm64.gz
+	INITRD=${INITRD-$OUT/arm64-iort.cpio}
 	machine="-M virt,gic-version=3,its=on,iommu=smmuv3,acpi=on -cpu cortex-a57 -smp $cpus \
 -m ${MEMORY:-1G} -bios $BUILD/arm64/QEMU_EFI.fd -device edu -device edu"
 	console=ttyAMA0
@@ -116,6 +118,7 @@ no_end()
 more=$log.initrd
 : >"$log"
 if [ -n "${INITRD:-}" ]; then
+	[ -f "$INITRD" ] || die "there is no ${INITRD#"$BUILD/"} to boot with"
 	cat "$INITRD" "$initrd" >"$more"
 	initrd=$more
 fi

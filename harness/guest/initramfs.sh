@@ -33,7 +33,7 @@ for programs in "$OUT/programs$of"/*/; do
 	[ -d "$programs/iommu" ] ||
 		find "$programs" -type f -perm -u+x -exec cp {} "$root/tests" \;
 done
-cp "$PROOF"/*/guest/* "$root/tests"
+cp "$HARNESS/guest/send-iort" "$PROOF"/*/guest/* "$root/tests"
 chmod 755 "$root/init" "$root/bin/busybox" "$root"/tests/*
 (cd "$root" && find . | cpio -o -H newc -R 0:0 --quiet) | gzip -1 >"$image.new"
 mv "$image.new" "$image"

@@ -5,13 +5,14 @@
 # usage: prepare.sh KERNEL
 . "$(dirname "$0")/../lib.sh"
 
-arch=$(kernel_field "$1" 3)
-case $arch in
+kernel=$1
+goals='kselftest selftests'
+# Other scripts take no argument for x86, else the architecture.
+set -- "$(kernel_field "$kernel" 3)"
+case $1 in
 x86)
-	"$HARNESS/kernel/kernel.sh" "$1"
-	"$HARNESS/guest/programs.sh" tests
-	"$HARNESS/guest/initramfs.sh"
-	exit
+	goals=tests
+	shift
 	;;
 i386) "$HARNESS/base/setup.sh" libc6-dev-i386 ;;
 arm64)
@@ -19,7 +20,12 @@ arm64)
 	"$HARNESS/guest/qemu-arm64.sh"
 	;;
 esac
-"$HARNESS/kernel/kernel.sh" "$1"
-"$HARNESS/guest/programs.sh" kselftest "$arch"
-"$HARNESS/guest/programs.sh" selftests "$arch"
-"$HARNESS/guest/initramfs.sh" "$arch"
+case $kernel in
+*smmuv3*) goals=smmuv3 ;;
+esac
+"$HARNESS/kernel/kernel.sh" "$kernel"
+for goal in $goals; do
+	"$HARNESS/guest/programs.sh" "$goal" "$@"
+done
+"$HARNESS/guest/initramfs.sh" "$@"
+[ "${1:-}" != arm64 ] || "$HARNESS/guest/iort.sh" "$kernel"

@@ -4,15 +4,5 @@
 . "$(dirname "$0")/../lib.sh"
 
 kernel=${VARIANT:-plain}
-case $kernel in
-smmuv3*)
-	"$PROOF/smmuv3/smmuv3.sh" "$kernel"
-	export INITRD="$OUT/smmuv3-iort.cpio"
-	;;
-*)
-	"$HARNESS/kernel/kernel.sh" "$kernel"
-	"$HARNESS/guest/programs.sh" tests
-	"$HARNESS/guest/initramfs.sh"
-	;;
-esac
+"$HARNESS/guest/prepare.sh" "$kernel"
 exec "$HARNESS/guest/boot.sh" "$kernel" shell "$OUT/shell.log" 0

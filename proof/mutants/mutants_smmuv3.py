@@ -7,7 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 from boot import CPUS, OUT, Boot, build, is_late, say, script
 from mutant import Wrong, change, first_error, restore
-from smmuv3 import IORT, PROGRAM
+from smmuv3 import PROGRAM
 
 KERNEL = "mutants-smmuv3"
 
@@ -34,7 +34,7 @@ def boot(name, mutants):
     """What came of the cases that these mutants name, and of the kernel's log, by name.
     A case that ran into its time limit shows nothing."""
     chosen = [word for c in dict.fromkeys(map(case, mutants)) for word in ("-t", c)]
-    done = Boot(KERNEL, name, [",".join([PROGRAM, *chosen])], image=image(name), **IORT)
+    done = Boot(KERNEL, name, [",".join([PROGRAM, *chosen])], image=image(name))
     image(name).unlink()
     return {c.name: "timeout" if is_late(c) else c.verdict
             for c in done.cases(PROGRAM) + done.whole() + done.quiet()}
@@ -59,7 +59,7 @@ def report(mutant, verdict):
 
 def run(mutants):
     """Boots one while the next is built. Returns what was not caught."""
-    build("proof/smmuv3/smmuv3.sh", KERNEL)
+    build("harness/guest/prepare.sh", KERNEL)
     survivors, running = [], []
     with ThreadPoolExecutor(CPUS) as pool:
         kernel("control")

@@ -204,7 +204,7 @@ fake_arm64_mutants()
 		mutant "$name" FAIL "kernel smmuv3${nl}test   smmuv3 smmuv3.read.$name"
 	done
 	sed -i 's/FAIL/harmless/' lists/unseen.mutants
-	fake_script proof/smmuv3/smmuv3.sh </dev/null
+	fake_script harness/guest/prepare.sh </dev/null
 	fake_script proof/mutants/image.sh <<-'EOF'
 		! grep -n '#error' "$EVENTQ_BUILD/mutants/a.c" >&2 || exit 1
 		cp "$EVENTQ_BUILD/mutants/a.c" "$1"

@@ -1,52 +1,17 @@
 # SPDX-License-Identifier: GPL-2.0
 """The real arm-smmu-v3 driver: an arm64 guest with QEMU's nesting SMMUv3, in which
-the program of smmuv3/ makes devices fault and reads what comes of it. Its units for
-check.py, and the comparison of the stock kernel with ours."""
-from functools import partial
-
-import tap
-from boot import BUILDER, GUESTS, OUT, Boot, BuildFailed, again_if_late, all_quiet, build, say
-from kernels import KERNELS as TABLE
+the program of smmuv3/ makes devices fault and reads what comes of it. Compares the
+stock kernel with ours; on ours check.py runs the same program as a unit."""
+from boot import Boot, BuildFailed, build, say
 from tap import Case
 
 PROGRAM = "test-smmuv3"
-# Units by the kernel that each of them boots
-KERNELS = tuple(k.name for k in TABLE.values() if "smmuv3" in k.units)
-# What makes the guest believe to be on a coherent host
-IORT = {"more": OUT / "smmuv3-iort.cpio"}
-
-
-def boot(kernel):
-    return Boot(kernel, "smmuv3", [PROGRAM], **IORT)
-
-
-class Guests:
-    """The boots that the chosen units need."""
-
-    def __init__(self, kernels):
-        self.kernels, self.running = kernels, {}
-        self.ready = BUILDER.submit(self.start)
-
-    def start(self):
-        build("proof/smmuv3/smmuv3.sh", *self.kernels)
-        self.running = {k: GUESTS.submit(boot, k) for k in self.kernels}
-
-    def unit(self, kernel):
-        self.ready.result()
-        first = self.running[kernel].result()
-        done = again_if_late(first, kernel, PROGRAM, **IORT)
-        return done.whole() + all_quiet(first, done) + tap.all_run(done.cases(PROGRAM))
-
-
-def units(kernels=KERNELS):
-    guests = kernels and Guests(kernels)
-    return {kernel: partial(guests.unit, kernel) for kernel in kernels}
 
 
 def cases_of(kernel):
     """What came of each case on that kernel."""
-    build("proof/smmuv3/smmuv3.sh", kernel)
-    done = boot(kernel)
+    build("harness/guest/prepare.sh", kernel)
+    done = Boot(kernel, "smmuv3", [PROGRAM])
     if done.whole():
         raise BuildFailed(f"the guest of the {kernel} kernel did not get to its end, see {done.log}")
     return {c.name: c for c in done.cases(PROGRAM) + done.quiet()}

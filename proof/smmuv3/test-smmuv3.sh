@@ -1,7 +1,7 @@
 # shellcheck shell=sh
 # SPDX-License-Identifier: GPL-2.0
-# Tests of smmuv3.py: which tree is meant, how stock and ours are compared, and what
-# becomes of the units when nothing can be built; of iort.py.
+# Tests of smmuv3.py: which tree is meant, how stock and ours are compared; what becomes
+# of the units in check.py when nothing can be built.
 # shellcheck disable=SC2317 # the tests are called by their names
 
 test_tree_that_is_none()
@@ -38,65 +38,20 @@ test_smmuv3_cases_that_differ()
 test_smmuv3_that_cannot_be_built()
 {
 	copy_root
-	fake_script proof/smmuv3/smmuv3.sh <<-'EOF'
-		echo tried >>tried.txt
+	fake_script harness/guest/prepare.sh <<-'EOF'
+		echo "$1" >>tried.txt
 		echo "error: no compiler" >&2
 		exit 1
 	EOF
 	python3 - >out.txt 2>err.txt <<-'EOF'
 		import boot
-		import smmuv3
-		for unit in smmuv3.units().values():
+		import check
+		for unit in check.runners(["smmuv3:test-smmuv3", "smmuv3-debug:test-smmuv3"]).values():
 		    try:
 		        unit()
 		    except boot.BuildFailed as problem:
 		        print(problem)
 	EOF
 	[ "$(grep -c 'no compiler' out.txt)" = 2 ]
-	[ "$(grep -c . tried.txt)" = 1 ]
-}
-
-# A table in base64: an ITS group, two root complexes; $1: what to do to it, Python
-iort()
-{
-	python3 - "$1" <<-'EOF'
-		import base64, struct, sys
-		def node(kind, length):
-		    return struct.pack("<BHBIII", kind, length, 1, 0, 0, 0).ljust(length, b"\0")
-		nodes = node(0, 24) + node(2, 36) + node(2, 40)
-		t = bytearray(b"IORT" + struct.pack("<IBB6s8sI4sIIII", 48 + len(nodes), 3, 0, b"QEMU", b"TABLE", 4, b"ID", 1,
-		                                   3, 48, 0) + nodes)
-		t[48 + 24 + 23] = 1
-		exec(sys.argv[1])
-		t[9] = (t[9] - sum(t)) % 256
-		exec(sys.argv[1] if "SUM" in sys.argv[1] else "")
-		print(base64.encodebytes(bytes(t)).decode())
-	EOF
-}
-
-damaged()
-{
-	iort "$1" >table
-	fails_with 'the firmware'\''s IORT cannot be used' python3 "$PROOF/smmuv3/iort.py" <table
-}
-
-test_iort_becomes_coherent()
-{
-	iort pass | python3 "$PROOF/smmuv3/iort.py" >new
-	python3 - <<-'EOF'
-		t = open("new", "rb").read()
-		assert sum(t) % 256 == 0
-		assert t[24] == 5, "the OEM revision"
-		assert t[48 + 23] != 7 and t[72 + 23] == 7 and t[108 + 23] == 7
-	EOF
-}
-
-test_iort_that_is_damaged()
-{
-	damaged 't[0] = 0' && damaged 't.append(0)' && damaged 'del t[40:]' &&
-		damaged 't[9] ^= 1 # SUM' &&
-		damaged 't[36] = 4' && damaged 't[49] = 3' && damaged 't[49] = 200' &&
-		damaged 't[40] = 255' && damaged 't[48 + 24] = t[48 + 60] = 1' || return
-	echo 'no base64!' >table
-	fails_with 'IORT cannot be used' python3 "$PROOF/smmuv3/iort.py" <table
+	[ "$(paste -sd, tried.txt)" = smmuv3,smmuv3-debug ]
 }
