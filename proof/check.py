@@ -94,7 +94,7 @@ class Guests:
         ours = [u for u in units if u not in ("kunit", "sample", *UPSTREAM)]
         # The longest first.
         self.wanted = {"ours": ours[0::2], "ours-too": ours[1::2]}
-        self.wanted |= {u: [u] for u in reversed(UPSTREAM) if u in units}
+        self.wanted |= {u: [u] for u in UPSTREAM if u in units}
         self.wanted |= {"kunit": ["none"]} if "kunit" in units else {}
         self.ready = BUILDER.submit(self.start)
 
@@ -166,7 +166,7 @@ def units_of(kernel):
 
 
 def our_programs():
-    """The selftests, and the tests of the sample and of the demo."""
+    """The selftests, and the tests of the sample."""
     return [u for u in units_of(KERNELS["debug"]) if u not in ("kunit", *UPSTREAM)]
 
 

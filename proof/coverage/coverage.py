@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: GPL-2.0
-"""Boots the gcov kernel with KUnit and all tests but upstream's, lets gcovr say which lines and
-branches of the event queues they ran. Fails if a line did not run, or if a test
+"""Boots the gcov kernel with what the debug kernel runs but upstream's tests, lets gcovr
+say which lines and branches of the event queues ran. Fails if a line did not run, or if a test
 failed, as what it ran says little then.
 """
 import base64

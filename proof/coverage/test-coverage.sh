@@ -46,8 +46,7 @@ count()
 sent()
 {
 	printf '%s\n' '=eventq= cpus 2' '=eventq= output test-sample' '1..1' 'ok 1 sample' \
-		'=eventq= ended test-sample 0' '=eventq= output test-demo' '1..1' 'ok 1 demo' \
-		'=eventq= ended test-demo 0' '=eventq= output send-coverage' "$1" \
+		'=eventq= ended test-sample 0' '=eventq= output send-coverage' "$1" \
 		'=eventq= ended send-coverage 0' '=eventq= dmesg' '1..1' 'ok 1 kunit' \
 		'=eventq= status 0' >console.txt
 }
