@@ -8,7 +8,9 @@ EVENTQ_ROOT=${EVENTQ_ROOT:-$(cd "$(dirname "$0")/.." && pwd -P)}
 # What the caller's make or shell says must not reach the kernel's makes.
 unset MAKEFLAGS MFLAGS MAKELEVEL MAKEOVERRIDES CDPATH
 unset ARCH CROSS_COMPILE LLVM KBUILD_OUTPUT O M C W KCONFIG_ALLCONFIG KCFLAGS CFLAGS
-export LC_ALL=C
+# The kernel's makes drop LC_ALL, and programs that are run must know nothing of ours.
+export LC_ALL=C LANG=C
+unset LANGUAGE LC_CTYPE LC_MESSAGES INITRD
 VARIANT=${V:-plain}
 export VARIANT
 unset V

@@ -28,12 +28,6 @@ check_tree()
 		die "$1 has our event queues already, a pristine $BASE is needed"
 }
 
-# Those that an earlier harness left can be written to.
-protect()
-{
-	[ -z "$(find "$1/Makefile" -perm /222)" ] || find "$1" -type f -exec chmod a-w {} +
-}
-
 check_pristine()
 {
 	written=$(find "$dest" ! -type d -newer "$BUILD/base.from" -print -quit)
@@ -50,7 +44,7 @@ land()
 	rm -rf "$BUILD/base.from" "$BUILD/base.old" "$BUILD/out"
 	[ ! -e "$dest" ] || mv "$dest" "$BUILD/base.old"
 	mv "$1" "$dest"
-	protect "$dest"
+	find "$dest" -type f -exec chmod a-w {} +
 	echo "$2" >"$BUILD/base.from.new"
 	mv "$BUILD/base.from.new" "$BUILD/base.from"
 	rm -rf "$BUILD/base.old"
@@ -149,6 +143,5 @@ if [ -n "${KSRC:-}" ]; then
 elif [ ! -f "$BUILD/base.from" ]; then
 	from_debian
 fi
-protect "$dest"
 check_pristine
 say "base kernel: $(cat "$BUILD/base.from")"

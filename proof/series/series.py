@@ -2,17 +2,14 @@
 # SPDX-License-Identifier: GPL-2.0
 """Checks what those who take patches demand of the series: of each commit by
 itself, and of the mails. Which checks there are and what they demand stands here;
-compiling is in commit-objects.sh, booting in check.py, checkpatch in lint.sh. A
-commit is built of what is left from the one before, and only if it changes what is
-built.
+compiling is in commit-objects.sh, booting in check.py, checkpatch in lint.sh. Each
+build reuses the objects of the commit before; a commit that changes nothing that is
+built is not built.
 
 usage: series.py [NN | NN-]    the only commit to check, or the first one
 """
-import functools
-import hashlib
 import os
 import re
-import shutil
 import signal
 import subprocess
 import sys
@@ -20,16 +17,18 @@ import time
 from functools import partial
 from typing import NamedTuple
 
-from boot import BUILD, PROOF, ROOT, read_list, say, script
+from boot import BUILD, PROOF, read_list, say, script
 from steps import Failure, Git
 
 # A build directory with one commit of the series as its build/tree
-COMMIT = BUILD / "out/series"
+COMMIT = BUILD.resolve() / "out/series"
 OBJECTS = ("x86-test", "x86-noiopf", "x86-module", "i386", "arm64")
 # What one reads in one go; tests and documents do not count.
 MOST_ADDED = 710
 UNCOUNTED = ("tools/testing", "drivers/iommu/iommufd/eventq_test*", "Documentation", "MAINTAINERS")
 LARGE = PROOF / "series/large.list"
+# What compilers say of the base, by configuration
+KNOWN = PROOF / "series/known-warnings.list"
 # No kernel is made of these, and of the latter no test either.
 NOT_BUILT = ("tools/testing", "samples", "Documentation", "MAINTAINERS")
 TESTS = "tools/testing/selftests/iommu"
@@ -47,10 +46,8 @@ def but(paths):
 
 
 def commits(git):
-    """The base, as number 0, and those of the series."""
-    ids = ["refs/heads/base", *git.out("rev-list", "--reverse", "refs/heads/base..refs/heads/series").split()]
-    return [Commit(n, git.out("rev-parse", i), git.out("log", "-1", "--format=%s", i))
-            for n, i in enumerate(ids)]
+    ids = git.out("rev-list", "--reverse", "refs/heads/base..refs/heads/series").split()
+    return [Commit(n, i, git.out("log", "-1", "--format=%s", i)) for n, i in enumerate(ids, 1)]
 
 
 def chosen(text, every):
@@ -59,9 +56,9 @@ def chosen(text, every):
     if not match:
         raise Failure(f"C={text} is no number of a commit (C=5: only that, C=5-: from that on)")
     first = int(match[1])
-    if not 1 <= first < len(every):
-        raise Failure(f"there is no commit {first}, the series has 1 to {len(every) - 1}")
-    return every[first:] if match[2] else [every[first]]
+    if not 1 <= first <= len(every):
+        raise Failure(f"there is no commit {first}, the series has 1 to {len(every)}")
+    return every[first - 1:] if match[2] else [every[first - 1]]
 
 
 def changed(git, commit, without):
@@ -121,62 +118,25 @@ def warnings(text):
     return list(dict.fromkeys(found))
 
 
-def texts(*paths):
-    return "".join(p.read_text() for p in sorted(paths))
-
-
-@functools.cache
-def state(base):
-    """Changes when the base does, or how it is compiled."""
-    compilers = [subprocess.run([name, "--version"], check=True, stdout=subprocess.PIPE, text=True).stdout
-                 for name in ("gcc", "aarch64-linux-gnu-gcc")]
-    used = texts(PROOF / "series/commit-objects.sh", ROOT / "harness/kernel/kernels.list",
-                 *ROOT.glob("harness/kernel/config/*.config"), *PROOF.glob("series/*.config"))
-    return hashlib.sha1("".join([base.id, used, *compilers]).encode()).hexdigest()
-
-
-class Objects:
-    """One configuration, of which only objects are made. Its log is there until it
-    was judged, and found good."""
-
-    def __init__(self, name):
-        self.name = name
-        self.out = COMMIT / "out" / name
-        self.log = self.out / "build.log"
-
-    def build(self, commit):
-        """Warnings, and what is wrong besides. What nobody judged, or who did found bad,
-        is compiled again."""
-        checkout(commit)
-        if self.log.exists():
-            for path in (self.out / "drivers").rglob("*.o"):
-                path.unlink()
-            self.log.unlink()
-        done = on_commit("proof/series/commit-objects.sh", self.name)
-        found = warnings(self.log.read_text(errors="replace")) if self.log.exists() else []
-        return found, complaint(done) if done.returncode else []
-
-    def known(self, base):
-        """What the base warns of; to learn it takes all objects."""
-        path = self.out / f"base-{state(base)}.warnings"
-        if not path.exists():
-            shutil.rmtree(self.out, ignore_errors=True)
-            say(f"base {self.name} ...")
-            found, wrong = self.build(base)
-            if wrong:
-                raise Failure(f"the base itself fails in {self.name}: {wrong[-1]}")
-            path.write_text("".join(f"{x}\n" for x in found))
-            self.log.unlink()
-            say(f"base {self.name}: built, {len(found)} warnings of its own")
-        return set(path.read_text().splitlines())
-
-    def check(self, base, commit):
-        known = self.known(base)
-        found, wrong = self.build(commit)
-        wrong += [f"new: {x}" for x in found if x not in known]
-        if not wrong:
-            self.log.unlink(missing_ok=True)
-        return wrong
+def check_objects(name, commit):
+    """One configuration, of which only objects are made. build.log is kept until it
+    was judged good: if there is one, all below drivers/ is compiled again."""
+    out = COMMIT / "out" / name
+    log = out / "build.log"
+    checkout(commit)
+    if log.exists():
+        for path in (out / "drivers").rglob("*.o"):
+            path.unlink()
+        log.unlink()
+    done = on_commit("proof/series/commit-objects.sh", name)
+    wrong = complaint(done) if done.returncode else []
+    if log.exists():
+        known = {line for names, line in read_list(KNOWN) if name in names.split(",")}
+        wrong += [f"new (not in {KNOWN.name}): {x}"
+                  for x in warnings(log.read_text(errors="replace")) if x not in known]
+    if not wrong:
+        log.unlink(missing_ok=True)
+    return wrong
 
 
 # ---- running
@@ -209,12 +169,12 @@ def check_boot(commit, name, programs):
 
 # ---- the series
 
-def checks(git, base, commit):
+def checks(git, commit):
     """Names and what to do, the cheap first."""
     yield "size", partial(check_size, git, commit)
     if changed(git, commit, NOT_BUILT):
         for name in OBJECTS:
-            yield name, partial(Objects(name).check, base, commit)
+            yield name, partial(check_objects, name, commit)
         yield "boot", partial(check_boot, commit, "boot", [])
     if programs := tests_of(git, commit):
         yield "tests", partial(check_boot, commit, "tests", programs)
@@ -264,7 +224,7 @@ def series(which):
     report = Report()
     for commit in wanted:
         say(f"{commit.number:02} {commit.subject}")
-        for name, check in checks(git, every[0], commit):
+        for name, check in checks(git, commit):
             report.tell(f"{commit.number:02} {name}", check())
     if not which or which.endswith("-"):
         report.tell("mails", check_mails())
