@@ -5,6 +5,8 @@
  * must not make. Reports from all contexts are in eventq_test_report.c, races
  * and storms in eventq_test_race.c.
  */
+#include <linux/random.h>
+
 #include "eventq_test.h"
 
 /* Put the arguments into the ioctl at @ucmd, and carry it out */
@@ -36,11 +38,13 @@ static void test_viommu_overflow(struct kunit *test)
 {
 	struct selftest_record buf[8] = {};
 	struct fake_viommu fake;
+	/* Not what the memory of a freed ring may have */
+	u32 id = get_random_u32();
 	unsigned int i;
 
 	selftest_open(test, &fake, 4);
 	for (i = 0; i < 10; i++)
-		KUNIT_EXPECT_EQ(test, fake_report(&fake, 100 + i), 0);
+		KUNIT_EXPECT_EQ(test, fake_report(&fake, id + i), 0);
 
 	/* Four events, and behind them the sequence of the last lost one */
 	KUNIT_EXPECT_EQ(test, read_kernel(fake.filep, buf, sizeof(buf), 0),
@@ -48,7 +52,7 @@ static void test_viommu_overflow(struct kunit *test)
 	for (i = 0; i < 4; i++) {
 		KUNIT_EXPECT_EQ(test, buf[i].header.flags, 0);
 		KUNIT_EXPECT_EQ(test, buf[i].header.sequence, i);
-		KUNIT_EXPECT_EQ(test, buf[i].event.virt_id, 100 + i);
+		KUNIT_EXPECT_EQ(test, buf[i].event.virt_id, id + i);
 	}
 	KUNIT_EXPECT_EQ(test, buf[4].header.flags,
 			IOMMU_VEVENTQ_FLAG_LOST_EVENTS);
