@@ -27,8 +27,6 @@ from mutant import Wrong, change, chosen, first_error, fit, read_lists, restore
 WORK = OUT / "mutants"
 # The test is a row of budgets.list, which that section of its program prints.
 BENCH = ("iommufd_eventq_bench", "life")
-# When one is to hang the kernel: a test that ends takes a tenth of that.
-HANG_SECONDS = 60
 # So many share a boot, until one of them breaks the kernel.
 BATCH = 8
 
@@ -98,8 +96,7 @@ class Wanted:
         return {"case": self.verdict == "fail",
                 "timeout": self.verdict == "timeout",
                 "splat": bool(self.splats),
-                "leak": any("unreferenced object" in b for b in self.splats),
-                "hang": not self.ended and self.verdict is None}[self.mutant.sign]
+                "leak": any("unreferenced object" in b for b in self.splats)}[self.mutant.sign]
 
     def what(self):
         said = [f"the case: {self.verdict or 'did not end'}"]
@@ -161,9 +158,8 @@ def split(done):
 def run_batch(kernel, wanted):
     """Until each had its turn: the one that breaks the kernel is the last of its
     boot, and so the one to blame."""
-    hangs = wanted[0].mutant.sign == "hang"
     while wanted:
-        boot(kernel, wanted[0].name, wanted, HANG_SECONDS if hangs else seconds(kernel))
+        boot(kernel, wanted[0].name, wanted, seconds(kernel))
         left = [w for w in wanted if not w.started]
         if len(left) == len(wanted):
             raise Wrong(f"{wanted[0].name}: the guest ran nothing")

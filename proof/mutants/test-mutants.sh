@@ -141,12 +141,12 @@ test_signs_of_mutants()
 	fake_mutants
 	rm lists/*
 	mutant loud SPLAT 'sign   splat'
-	mutant stuck HANG 'sign   hang'
+	mutant stuck HANG 'sign   timeout'
 	mutant lost FAIL 'sign   splat'
-	mutant quick FAIL 'sign   hang'
+	mutant quick FAIL 'sign   timeout'
 	mutants >out.txt || :
 	grep -q ' caught loud by prog case.loud: the case: pass, the kernel' out.txt
-	grep -q ' caught stuck by prog case.stuck: the case: did not end' out.txt
+	grep -q 'NOT CAUGHT stuck by prog case.stuck: the case: did not end' out.txt
 	grep -q 'NOT CAUGHT lost by' out.txt
 	grep -q 'NOT CAUGHT quick by' out.txt
 }
