@@ -397,7 +397,7 @@ int iommufd_faultq_alloc(struct iommufd_ucmd *ucmd)
 	faultq->last_cookie = get_random_u32();
 	iommufd_eventq_setup(&faultq->common, &faultq_ops, cmd->flags);
 
-	/* From the beginning a batch fits */
+	/* A batch fits from the beginning; a larger group makes it grow */
 	BUILD_BUG_ON(IOMMUFD_EVENTQ_BATCH * RECORD_SIZE > PAGE_SIZE);
 	faultq->records = kvmalloc(PAGE_SIZE, IOMMUFD_EVENTQ_GFP);
 	if (!faultq->records)
