@@ -84,9 +84,9 @@ class Boot(Console):
 
     def __init__(self, kernel, name, programs, *parameters, seconds=None, more="",
                  count=False, memory="", cpus=0, image=""):
-        """more: an initramfs besides the usual one (see INITRD of boot.sh). count: the clock is to count
-        instructions, which takes a single CPU. memory: how much, if not as usual.
-        image: one that is not the kernel's own."""
+        """more: an initramfs besides the usual one (see INITRD of boot.sh). count: the
+        clock is to count instructions, which takes a single CPU. memory: how much, if
+        not as usual. image: one that is not the kernel's own."""
         (OUT / "log").mkdir(parents=True, exist_ok=True)
         log = OUT / "log" / f"{kernel}-{name}.log"
         # Upstream's do one thing at a time; each CPU more costs the emulator.

@@ -1,8 +1,8 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: GPL-2.0
 """Boots the gcov kernel with what the debug kernel runs but upstream's tests, lets gcovr
-say which lines and branches of the event queues ran. Fails if a line did not run, or if a test
-failed, as what it ran says little then.
+say which lines and branches of the event queues ran. Fails if a line did not run, or
+if a test failed, as what it ran says little then.
 """
 import base64
 import binascii
