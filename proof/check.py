@@ -12,6 +12,7 @@ usage: check.py check|check-kernels [name] | check-stock | smmuv3 [build/base] |
        programs, or upstream's selftests and the KUnit tests that there are
 """
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -29,6 +30,9 @@ from tap import Case
 BASE = os.environ["BASE"]
 # Its verdicts on the stock kernel say what we repair; on ours all is to pass.
 CONSUMERS = "iommufd_eventq_consumers"
+# Takes the mock device of the series, and the complaints of a debug kernel are a part
+# of what it shows.
+ATTACH = "iommufd_eventq_attach"
 DEMO = ("test-sample", "test-demo")
 # Programs that the guest has a script for, which runs them as they need it.
 SCRIPTS = {"iommufd_eventq_fail_nth": "test-fail-nth"}
@@ -306,7 +310,43 @@ def check_stock():
                 known = known_splat(block)
                 bad += not known
                 print(f"  {'known' if known else 'NEW'} noise: {block}")
+    check_stock_attachments()
     return 1 if bad else 0
+
+
+def stock_attachment(name):
+    """A boot for a case: the kernel does not outlive some. Nothing is passed of which
+    the kernel complains, and the list says how."""
+    boot = Boot("stock-mock", name, [",".join([ATTACH, "-r", name])], "kmemleak=off")
+    splats = re.findall(r"(?:BUG: KASAN|KASAN|WARNING|BUG): [^\n\[/]*", "\n".join(boot.kernel_log()))
+    verdict = next((c.verdict for c in boot.cases(ATTACH) if c.name == name), "fail")
+    return Case(f"{name}  # {splats[0].split('+')[0].strip()}" if splats else name,
+                "fail" if splats else verdict, "")
+
+
+def names_of(program):
+    """The cases of a program of ours. It lists its fixtures with, in two columns beside
+    each other, their variants and their tests."""
+    done = subprocess.run([OUT / "programs/selftests" / program, "-l"], stdout=subprocess.PIPE,
+                          stderr=subprocess.STDOUT, text=True, check=False)
+    fixtures = {}
+    for line in done.stdout.partition("---\n")[2].replace("-", "").splitlines():
+        fixture, variant, test = (line[a:b].strip() for a, b in ((0, 21), (21, 47), (47, None)))
+        variants, tests = fixtures[fixture] if fixture in fixtures else \
+            fixtures.setdefault(fixture, ([], [])) if fixture else list(fixtures.values())[-1]
+        variants += [variant] if variant else []
+        tests += [test] if test else []
+    return [".".join(filter(None, (fixture, variant, test)))
+            for fixture, (variants, tests) in fixtures.items()
+            for variant in variants or [""] for test in tests]
+
+
+def check_stock_attachments():
+    prepare("stock-mock")
+    cases = list(GUESTS.map(stock_attachment, names_of(ATTACH)))
+    write_list(ATTACH, "mock", cases)
+    count = {v: sum(c.verdict == v for c in cases) for v in ("pass", "fail")}
+    say(f"stock mock {ATTACH}: " + ", ".join(f"{n} {v}" for v, n in count.items()))
 
 
 def main():

@@ -41,7 +41,7 @@ make_kernel()
 put_sources()
 {
 	case $sources in
-	bench/*) "$PROOF/bench/source.sh" "${sources#*/}" ;;
+	*/*) "$PROOF/bench/source.sh" "${sources#*/}" "${sources%%/*}" ;;
 	mutants) "$HARNESS/tree/tree.py" worktree mutants series ;;
 	esac
 }

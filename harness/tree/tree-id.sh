@@ -10,6 +10,6 @@
 	cat "$BUILD/base.from"
 	case $1 in
 	tree | ours | mutants) git -C "$BUILD/tree" rev-parse 'HEAD^{tree}' ;;
-	stock) cat "$PROOF/bench/source.sh" "$ROOT"/series/*-iommufd-selftest-iopf.patch ;;
+	stock) cat "$PROOF/bench/source.sh" "$ROOT"/series/*-iommufd-selftest-*.patch ;;
 	esac
 } | sha1sum | cut -c1-40

@@ -13,6 +13,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/epoll.h>
 #include <unistd.h>
 
 #include "eventq_ioctl.h"
@@ -279,6 +280,25 @@ static void test_broken_group(void)
 	end();
 }
 
+/*
+ * An epoll instance can be polled, and refuses any read with -EINVAL: as a queue does
+ * whose first group does not fit, however large the buffer gets.
+ */
+static void test_too_large_group(void)
+{
+	struct epoll_event ready = { .events = EPOLLIN };
+	int epoll = epoll_create1(0);
+
+	test = "too large group";
+	start();
+	bring("", 1);
+	equal(epoll_ctl(epoll, EPOLL_CTL_ADD, dup(pipe_fds[0]), &ready), 0);
+	equal(dup2(epoll, pipe_fds[0]), pipe_fds[0]);
+	close(epoll);
+	expect_error(&faults.reader, -EMSGSIZE);
+	end();
+}
+
 /* Responses */
 
 static void respond(void *arg, const struct iommu_hwpt_pgfault *fault, size_t nr)
@@ -439,6 +459,7 @@ int main(int argc, char **argv)
 		test_streams();
 		test_broken_event();
 		test_broken_group();
+		test_too_large_group();
 		test_failing_write();
 		test_own_loop();
 		for (i = 1; i < argc; i++)

@@ -3,7 +3,7 @@
 """Proves the tests: puts each defect of the lists beside into the code, builds the iommufd
 module with it, boots it, and demands that the test that the defect names fails.
 What a mutant is stands in mutant.py; those of the arm64 guest have a kernel of their
-own each, see mutants_smmuv3.py.
+own each, see mutants_builtin.py, as have those of what is built in on x86.
 
 usage: mutants.py [NAME]: all, those of one defect (B4), of one list (iopf), or one
        mutants.py --fit: says which of them build/tree has no place for
@@ -17,12 +17,12 @@ import sys
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 import bench
-import mutants_smmuv3
+import mutants_builtin
 import tap
 from boot import BUILD, CPUS, KUNIT_PARAMETERS, OUT, Boot, BuildFailed, build, is_late, known_splat, say, \
     script
 from kernels import KERNELS
-from mutant import Wrong, change, chosen, first_error, fit, read_lists, restore
+from mutant import BUILTIN, Wrong, change, chosen, first_error, fit, read_lists, restore
 
 WORK = OUT / "mutants"
 # The test is a row of budgets.list, which that section of its program prints.
@@ -314,10 +314,11 @@ def run_modules(mutants):
 def run(name):
     mutants = chosen(read_lists(), name)
     say(f"{len(mutants)} mutants")
-    arm64 = [m for m in mutants if m.kernel == "smmuv3"]
-    others = [m for m in mutants if m.kernel != "smmuv3"]
+    others = [m for m in mutants if m.kernel not in BUILTIN]
     survivors = run_modules(others) if others else []
-    survivors += mutants_smmuv3.run(arm64) if arm64 else []
+    for kind in BUILTIN:
+        own = [m for m in mutants if m.kernel == kind]
+        survivors += mutants_builtin.run(own) if own else []
     if survivors:
         print("not caught:\n  " + "\n  ".join(survivors))
     print(f"{len(mutants) - len(survivors)} passed, {len(survivors)} failed")

@@ -207,7 +207,7 @@ fake_arm64_mutants()
 	fake_script harness/guest/prepare.sh </dev/null
 	fake_script proof/mutants/image.sh <<-'EOF'
 		! grep -n '#error' "$EVENTQ_BUILD/mutants/a.c" >&2 || exit 1
-		cp "$EVENTQ_BUILD/mutants/a.c" "$1"
+		cp "$EVENTQ_BUILD/mutants/a.c" "$2"
 	EOF
 	fake_script harness/guest/boot.sh <<-'EOF'
 		verdict=ok
@@ -235,6 +235,18 @@ test_mutants_of_the_arm64_guest()
 	grep -q 'NOT CAUGHT unseen by' out.txt
 	grep -qx '1 passed, 1 failed' out.txt
 	sources_are_as_before
+	[ -z "$(find "$EVENTQ_BUILD/out" -name '*Image')" ]
+}
+
+# As the arm64 guest's, but for the program, and how it takes the names of cases
+test_mutants_of_what_is_built_in()
+{
+	fake_arm64_mutants
+	sed -i 's/^kernel smmuv3/kernel builtin/; s/^test   smmuv3 smmuv3.read/test   iommufd_eventq_attach attach.rid/' lists/*.mutants
+	sed -i 's/test-smmuv3/iommufd_eventq_attach/; s/smmuv3.read/attach.rid/' "$ROOT/harness/guest/boot.sh"
+	if mutants >out.txt; then return 1; fi
+	grep -q 'caught broken by iommufd_eventq_attach attach.rid.broken' out.txt
+	grep -q 'NOT CAUGHT unseen by' out.txt
 	[ -z "$(find "$EVENTQ_BUILD/out" -name '*Image')" ]
 }
 
@@ -275,9 +287,11 @@ test_lists_of_mutants_that_are_wrong()
 	sed -i '/^why/d' lists/unseen.mutants
 	fails_with 'unseen lacks its why, test or file' mutants
 	mutant unseen harmless "kernel smmuv3${nl}sign splat"
-	fails_with 'unseen: on arm64 a case smmuv3.x.y fails, at once' mutants
+	fails_with 'unseen: in a kernel of its own a case fails, at once' mutants
+	mutant unseen harmless "kernel builtin${nl}times 3"
+	fails_with 'unseen: in a kernel of its own a case fails, at once' mutants
 	mutant unseen harmless 'kernel smmuv3'
-	fails_with 'unseen: on arm64 a case' mutants
+	fails_with 'unseen: on arm64 a case is smmuv3.x.y' mutants
 	mutant unseen harmless
 	cp lists/unseen.mutants lists/again.mutants
 	fails_with 'there are two mutants unseen' mutants

@@ -839,6 +839,7 @@ TEST_F(fault, restart_under_load)
 	struct fault_consumer *f = &self->f;
 	unsigned int round, i;
 
+	f->is_moved = true;
 	ASSERT_TRUE(eq_job_start(&self->job, job_raise_faults, self));
 	for (round = 0; round < 20; round++) {
 		for (i = 0; i < 10; i++)
@@ -953,7 +954,7 @@ FIXTURE_SETUP(vtd_pasid)
 
 FIXTURE_TEARDOWN(vtd_pasid)
 {
-	/* The mock device does not do that by itself. */
+	/* That of the stock kernel does not do that by itself. */
 	if (self->attached)
 		pasid_detach(self);
 	close(self->entry[0].c.queue.fd);

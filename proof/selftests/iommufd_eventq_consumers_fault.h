@@ -64,6 +64,7 @@ struct fault_consumer {
 	/* io_uring */
 	struct eq_ring ring;
 	bool started;		/* by the thread that runs the loop */
+	bool is_moved;		/* while faults are reported */
 	unsigned int nr_armed, nr_writes;
 	struct iommu_hwpt_pgfault armed[MAX_ARMED];
 	struct iommu_hwpt_page_response writes[MAX_WRITES];
@@ -74,7 +75,10 @@ struct fault_consumer {
 
 /* The ledger */
 
-/* A run of records is whole groups, each new. */
+/*
+ * A run of records is whole groups, each new; without their first faults if the device
+ * is moved to another queue meanwhile.
+ */
 static inline bool ledger_faults(struct fault_consumer *f,
 				 const struct iommu_hwpt_pgfault *r, size_t nr)
 {
@@ -84,7 +88,8 @@ static inline bool ledger_faults(struct fault_consumer *f,
 		if (r[i].grpid >= MAX_FAULTS ||
 		    r[i].grpid != r[first].grpid ||
 		    r[i].cookie != r[first].cookie ||
-		    r[i].addr != EQ_ADDR(i - first))
+		    r[i].addr - r[first].addr != EQ_ADDR(i - first) - EQ_ADDR(0) ||
+		    (r[first].addr != EQ_ADDR(0) && !f->is_moved))
 			return WRONG(&f->c, "record %zu is of no group", i);
 		if (!(r[i].flags & IOMMU_PGFAULT_FLAGS_LAST_PAGE))
 			continue;

@@ -24,7 +24,6 @@
 FIXTURE(fault)
 {
 	struct eq_world w;
-	bool pasid_attached;	/* of dev[0] */
 };
 
 FIXTURE_SETUP(fault)
@@ -37,9 +36,6 @@ FIXTURE_SETUP(fault)
 
 FIXTURE_TEARDOWN(fault)
 {
-	/* The mock device does not do that by itself. */
-	if (self->pasid_attached)
-		eq_pasid_detach(self->w.iommu, &self->w.dev[0], PASID);
 	close(self->w.queue.fd);
 	close(self->w.iommu);
 }

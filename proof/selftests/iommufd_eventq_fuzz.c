@@ -1102,6 +1102,38 @@ static long op_attach(struct thread *t)
 	return ret;
 }
 
+/* A PASID of a device comes, goes, is moved to another domain, or faults. */
+static long op_pasid(struct thread *t)
+{
+	unsigned int choice = next8(&t->c), dev = choice & 1;
+	__u32 pasid = 1 + (choice >> 1 & 1), grpid;
+	struct eq_world *w = &t->f->w;
+	struct iommu_test_cmd cmd = {
+		.id = w->dev[dev].stdev_id,
+		.pasid_attach = {
+			.pasid = pasid,
+			.pt_id = choice & 64 ? next8(&t->c) % MAX_ID : w->hwpt,
+		},
+	};
+	long ret;
+
+	switch (choice >> 2 & 3) {
+	case 0:
+		return eq_test(w->iommu, IOMMU_TEST_OP_PASID_ATTACH, &cmd);
+	case 1:
+		return eq_test(w->iommu, IOMMU_TEST_OP_PASID_REPLACE, &cmd);
+	case 2:
+		return eq_pasid_detach(w->iommu, &w->dev[dev], pasid);
+	}
+	grpid = take_number(&t->f->next_group);
+	ret = eq_pasid_fault(w->iommu, &w->dev[dev], pasid, grpid);
+	if (!ret)
+		take_number(&t->f->nr_faults[dev]);
+	else
+		wrong(t, "fault that cannot be raised", ret);
+	return ret;
+}
+
 /* Not the devices: they count what they are answered. */
 static bool is_mock(const struct eq_world *w, __u32 id)
 {
@@ -1145,7 +1177,7 @@ static const struct op {
 	{ "readv", op_readv }, { "readv", op_readv },
 	{ "write", op_write }, { "write", op_write }, { "write", op_write },
 	{ "fault", op_fault }, { "fault", op_fault }, { "fault", op_fault },
-	{ "events", op_events }, { "events", op_events },
+	{ "events", op_events }, { "pasid", op_pasid },
 	{ "poll", op_poll }, { "poll", op_poll },
 	{ "alloc of a fault queue", op_alloc_fault },
 	{ "alloc of a fault queue", op_alloc_fault },

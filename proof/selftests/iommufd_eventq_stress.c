@@ -331,10 +331,19 @@ static void collect(struct stress *s, unsigned int nr)
 		book_got(&s->faults, nr, &a);
 }
 
-/*
- * Device 0 raises groups of several faults, and is moved between domains with
- * a fault queue only: elsewhere the parts of a group would be answered, too.
- */
+static void raise_group(struct stress *s, struct eq_dev *dev, __u32 pasid,
+			__u32 grpid, unsigned int nr)
+{
+	unsigned int i;
+
+	for (i = 0; i < nr; i++)
+		MUST(eq_fault_op(s->iommu, i + 1 < nr ?
+				 IOMMU_TEST_OP_TRIGGER_IOPF_PART :
+				 IOMMU_TEST_OP_TRIGGER_IOPF,
+				 dev, pasid, grpid, EQ_ADDR(i)));
+}
+
+/* Device 2 raises faults of its RID and of a PASID. */
 static long raise_faults(void *arg)
 {
 	struct thread *t = arg;
@@ -342,8 +351,8 @@ static long raise_faults(void *arg)
 	struct eq_dev *dev = &s->faults.devs[t->nr].dev;
 
 	while (!said(&s->stop_raising)) {
-		unsigned int nr = t->nr ? 1 : 1 + below(&t->random, MAX_FAULTS);
-		__u32 grpid;
+		unsigned int nr = 1 + below(&t->random, MAX_FAULTS);
+		__u32 grpid, pasid;
 
 		collect(s, t->nr);
 		if (book_unanswered(&s->faults, t->nr) >= UNANSWERED ||
@@ -352,10 +361,8 @@ static long raise_faults(void *arg)
 			continue;
 		}
 		grpid = book_raise(&s->faults, t->nr, nr);
-		if (t->nr == 2 && below(&t->random, 2))
-			MUST(eq_pasid_fault(s->iommu, dev, PASID, grpid));
-		else
-			MUST(eq_group(s->iommu, dev, grpid, nr));
+		pasid = t->nr == 2 && below(&t->random, 2) ? PASID : 0;
+		raise_group(s, dev, pasid, grpid, nr);
 		if (!below(&t->random, 64))
 			usleep(below(&t->random, 2000));
 	}
@@ -411,7 +418,9 @@ static bool is_after(__u32 a, __u32 b, __u32 end)
 	return step && step < end / 2;
 }
 
-static void check_order(struct place *p, const struct iommu_hwpt_pgfault *f)
+/* A group that is held while its device is moved comes after later ones. */
+static void check_order(struct place *p, const struct iommu_hwpt_pgfault *f,
+			bool is_moved)
 {
 	__u32 dev = (f->grpid >> 24) - 1, n = f->grpid & (NUMBERS - 1);
 
@@ -419,7 +428,7 @@ static void check_order(struct place *p, const struct iommu_hwpt_pgfault *f)
 		wrong("cookie %#x was read after %#x", f->cookie, p->cookie);
 	p->any = true;
 	p->cookie = f->cookie;
-	if (dev >= FAULT_DEVS)
+	if (dev >= FAULT_DEVS || is_moved)
 		return;
 	if (p->seen[dev] && !is_after(p->number[dev], n, NUMBERS))
 		wrong("group %#x was read after number %#x", f->grpid,
@@ -442,13 +451,15 @@ static void check_cookie(struct stress_queue *queue, __u32 cookie)
 static void note_faults(struct stress *s, struct stress_queue *queue,
 			struct place *p, const char *buf, long len)
 {
+	unsigned int nr = 0, first = 0;
 	struct iommu_hwpt_pgfault f;
-	unsigned int nr = 0;
 	__u32 cookie = 0;
 
 	for (; len >= EQ_FAULT_LEN; buf += EQ_FAULT_LEN, len -= EQ_FAULT_LEN) {
 		memcpy(&f, buf, sizeof(f));
-		if (f.addr != EQ_ADDR(nr) || f.__reserved || f.length ||
+		if (!nr)
+			first = (f.addr - EQ_ADDR(0)) / MOCK_PAGE_SIZE;
+		if (f.addr != EQ_ADDR(first + nr) || f.__reserved || f.length ||
 		    (nr && f.cookie != cookie))
 			wrong("fault %u of group %#x at %#llx, cookie %#x", nr,
 			      f.grpid, f.addr, f.cookie);
@@ -456,9 +467,9 @@ static void note_faults(struct stress *s, struct stress_queue *queue,
 		nr++;
 		if (!(f.flags & IOMMU_PGFAULT_FLAGS_LAST_PAGE))
 			continue;
-		check_order(p, &f);
 		check_cookie(queue, cookie);
-		book_read(&s->faults, f.grpid, f.dev_id, nr);
+		check_order(p, &f, book_read(&s->faults, f.grpid, f.dev_id,
+					     first, nr));
 		post(s, queue, cookie, f.grpid);
 		nr = 0;
 	}
@@ -808,12 +819,30 @@ static void attach_pasid(struct stress *s, struct stress_queue *queue)
 			     queue->hwpt[1]));
 }
 
-static void move_pasid(struct stress *s, struct stress_queue *queue)
+static void replace_pasid(struct stress *s, __u32 to)
 {
+	struct iommu_test_cmd cmd = {
+		.id = s->faults.devs[2].dev.stdev_id,
+		.pasid_attach = { .pasid = PASID, .pt_id = to },
+	};
+
+	MUST(eq_test(s->iommu, IOMMU_TEST_OP_PASID_REPLACE, &cmd));
+}
+
+static void move_pasid(struct thread *t, struct stress_queue *queue)
+{
+	struct stress *s = t->s;
+
 	book_move(&s->faults, 2);
-	detach_pasid(s);
-	usleep(200);
-	attach_pasid(s, queue);
+	if (below(&t->random, 2)) {
+		replace_pasid(s, queue->hwpt[0]);
+		usleep(200);
+		replace_pasid(s, queue->hwpt[1]);
+	} else {
+		detach_pasid(s);
+		usleep(200);
+		attach_pasid(s, queue);
+	}
 	book_moved(&s->faults, 2);
 }
 
@@ -867,7 +896,7 @@ static long move_devices(void *arg)
 			move_away_and_back(s, queue);
 			break;
 		case 2:
-			move_pasid(s, queue);
+			move_pasid(t, queue);
 			break;
 		case 3:
 			put_queue(s, queue);
@@ -1332,8 +1361,9 @@ static void tell(struct stress *s)
 		       b->devs[nr].nr_raised, b->devs[nr].nr_by_code[EQ_GOT_SUCCESS],
 		       b->devs[nr].nr_by_code[EQ_GOT_INVALID]);
 	if (s->load & FAULTS)
-		printf("# read %llu, accepted %llu, refused %llu, unread %llu\n",
-		       b->nr_read, b->nr_accepted, b->nr_refused, b->nr_unread);
+		printf("# read %llu, accepted %llu, refused %llu, unread %llu, cut %llu\n",
+		       b->nr_read, b->nr_accepted, b->nr_refused, b->nr_unread,
+		       b->nr_cut);
 	if (s->load & EVENTS)
 		printf("# events: %llu reported, %llu refused; %llu lost in %llu audited queues\n",
 		       s->nr_reports, s->nr_refused_reports, s->nr_lost,
@@ -1418,9 +1448,6 @@ FIXTURE_TEARDOWN(stress)
 {
 	struct stress *s = self->s;
 
-	/* The mock does not go away with a PASID attached, as after a failure. */
-	if (s->load & FAULTS)
-		eq_pasid_detach(s->iommu, &s->faults.devs[2].dev, PASID);
 	close(s->iommu);
 }
 

@@ -114,7 +114,7 @@ struct fault_books {
 	pthread_mutex_t lock;
 	struct fault_dev devs[FAULT_DEVS];
 	__u32 nr_open;
-	__u64 nr_read, nr_accepted, nr_refused, nr_unread;
+	__u64 nr_read, nr_accepted, nr_refused, nr_unread, nr_cut;
 };
 
 static inline struct group *find_group(struct fault_books *b, __u32 grpid)
@@ -208,9 +208,14 @@ static inline void book_got(struct fault_books *b, unsigned int nr,
 	pthread_mutex_unlock(&b->lock);
 }
 
-static inline void book_read(struct fault_books *b, __u32 grpid, __u32 dev_id,
-			     unsigned int nr_faults)
+/*
+ * A group of faults was read; a move cuts off those @missing in front. Returns whether
+ * the device was moved meanwhile, so that the group may have been overtaken.
+ */
+static inline bool book_read(struct fault_books *b, __u32 grpid, __u32 dev_id,
+			     unsigned int missing, unsigned int nr_faults)
 {
+	bool excused = true;
 	struct group *g;
 
 	pthread_mutex_lock(&b->lock);
@@ -220,9 +225,9 @@ static inline void book_read(struct fault_books *b, __u32 grpid, __u32 dev_id,
 	} else if (g->read) {
 		wrong("group %#x was read twice", grpid);
 	} else {
-		if (nr_faults != g->nr_faults)
-			wrong("group %#x has %u faults, not %u", grpid,
-			      nr_faults, g->nr_faults);
+		if (missing + nr_faults != g->nr_faults)
+			wrong("group %#x has %u faults and lacks %u of %u",
+			      grpid, nr_faults, missing, g->nr_faults);
 		if (dev_id != dev_of(b, g)->dev.dev_id)
 			wrong("group %#x is of device %u", grpid, dev_id);
 		g->read = true;
@@ -231,8 +236,13 @@ static inline void book_read(struct fault_books *b, __u32 grpid, __u32 dev_id,
 		if (g->got != EQ_GOT_NOTHING)
 			b->nr_unread--;
 		judge(b, g);
+		if (missing && !g->excused)
+			wrong("group %#x lacks faults for no reason", grpid);
+		b->nr_cut += !!missing;
+		excused = g->excused;
 	}
 	pthread_mutex_unlock(&b->lock);
+	return excused;
 }
 
 static inline void book_said(struct fault_books *b, __u32 grpid,

@@ -10,8 +10,8 @@
  *   outstanding  a reader got it, and its cookie finds it
  *   a function that took it off the queue under the queue lock, and responds
  *
- * and, in the first two cases, is also on the list of its attachment, so that a
- * detach finds its own faults and looks at no others.
+ * and, in the first two cases, is also on the list of its device in its attachment, so
+ * that a detach finds its own faults and looks at no others.
  */
 #include <linux/iommu.h>
 #include <linux/list.h>
@@ -70,9 +70,25 @@ static size_t group_size(const struct iopf_group *group)
 	return group->fault_count * RECORD_SIZE;
 }
 
-static u32 group_dev_id(const struct iopf_group *group)
+/* The device that faulted, as part of the attachment that it faulted through */
+static struct iommufd_attach_device *group_device(const struct iopf_group *group)
 {
-	return to_iommufd_handle(group->attach_handle)->dev_id;
+	return group->device_data;
+}
+
+static struct iommufd_attach_device *
+faultq_find_device(struct iommufd_faultq *faultq,
+		   struct iommufd_attach_handle *handle,
+		   const struct device *dev)
+{
+	struct iommufd_attach_device *device;
+
+	lockdep_assert_held(&faultq->common.wait.lock);
+	list_for_each_entry(device, &handle->devices, node) {
+		if (device->dev == dev)
+			return device;
+	}
+	return NULL;
 }
 
 static struct iopf_group *faultq_first_pending(struct iommufd_faultq *faultq)
@@ -150,7 +166,7 @@ static int faultq_lock_with_room(struct iommufd_faultq *faultq, size_t room)
 static void faultq_compose(struct iopf_group *group,
 			   struct iommu_hwpt_pgfault *record)
 {
-	u32 dev_id = group_dev_id(group);
+	u32 dev_id = group_device(group)->dev_id;
 	struct iopf_fault *iopf;
 
 	list_for_each_entry(iopf, &group->faults, list) {
@@ -251,7 +267,7 @@ static void faultq_take(struct iommufd_faultq *faultq, struct iopf_group *group,
 
 	if (reason)
 		trace_eventq_iopf_auto_answer(&faultq->common,
-					      group_dev_id(group), group,
+					      group_device(group)->dev_id, group,
 					      outstanding ? group->cookie : 0,
 					      reason);
 	if (outstanding) {
@@ -262,44 +278,46 @@ static void faultq_take(struct iommufd_faultq *faultq, struct iopf_group *group,
 		iommufd_eventq_remove(&faultq->common, 1, group_size(group));
 	}
 	list_del(&group->attach_node);
-	to_iommufd_handle(group->attach_handle)->nr_responding++;
+	group_device(group)->nr_responding++;
 }
 
 /*
  * Respond to a group that was taken. nr_responding keeps the attachment alive:
- * iommufd_faultq_detach() waits for it to become 0.
+ * faultq_free_device() waits for it to become 0. An error says that the device got
+ * another response, from io-pgfault.
  */
-static void faultq_respond(struct iommufd_faultq *faultq,
-			   struct iopf_group *group,
-			   enum iommu_page_response_code code)
+static int faultq_respond(struct iommufd_faultq *faultq,
+			  struct iopf_group *group,
+			  enum iommu_page_response_code code)
 {
-	struct iommufd_attach_handle *handle =
-		to_iommufd_handle(group->attach_handle);
+	struct iommufd_attach_device *device = group_device(group);
+	int rc;
 
-	iopf_group_response(group, code);
+	rc = iopf_group_response(group, code);
 	iopf_free_group(group);
 
 	spin_lock_irq(&faultq->common.wait.lock);
-	handle->nr_responding--;
+	device->nr_responding--;
 	spin_unlock_irq(&faultq->common.wait.lock);
 	/*
 	 * By its address only: the attachment may be gone. No barrier is needed, as
 	 * the waiter looks under the same lock under which the count went down.
 	 */
-	wake_up_var(&handle->nr_responding);
+	wake_up_var(&device->nr_responding);
+	return rc;
 }
 
-/* Respond INVALID to the groups of an attachment, or of the queue if it is NULL */
+/* Respond INVALID to the groups of a device, or of the queue if it is NULL */
 static void faultq_finish(struct iommufd_faultq *faultq,
-			  struct iommufd_attach_handle *handle,
+			  struct iommufd_attach_device *device,
 			  const char *reason)
 {
 	struct iopf_group *group;
 
 	for (;;) {
 		spin_lock_irq(&faultq->common.wait.lock);
-		if (handle)
-			group = list_first_entry_or_null(&handle->faults,
+		if (device)
+			group = list_first_entry_or_null(&device->faults,
 							 struct iopf_group,
 							 attach_node);
 		else
@@ -333,10 +351,9 @@ static int faultq_write(struct iommufd_eventq *eventq, const void *data)
 	if (!group)
 		return -EINVAL;
 
-	trace_eventq_iopf_answer(eventq, group_dev_id(group), group,
+	trace_eventq_iopf_answer(eventq, group_device(group)->dev_id, group,
 				 response->cookie, response->code);
-	faultq_respond(faultq, group, response->code);
-	return 0;
+	return faultq_respond(faultq, group, response->code) ? -EINVAL : 0;
 }
 
 /* Nobody can ever respond to a fault of a closed file: tell the devices so */
@@ -433,15 +450,12 @@ void iommufd_faultq_destroy(struct iommufd_object *obj)
  * @group: the group, complete; its attachment is to a domain with a fault queue
  *
  * The &iommu_domain.iopf_handler of domains that were allocated with a fault queue.
- * If the file of the queue is closed, responds INVALID right here, since nobody
- * could ever respond (PCIe 10.4.2.1).
  *
- * No group of an attachment may be reported once iommufd_faultq_detach() was called
- * for it. While a domain is replaced, the IOMMU core and the driver see to that:
- * they flush what was reported through the old attachment.
- *
- * Context: Process context, may sleep on locks of io-pgfault.
- * Return: 0, the group is taken care of.
+ * Context: Process context, called by io-pgfault with the lock of the device's faults.
+ * Return:
+ * * 0: the queue owns the group
+ * * -ENODEV: nobody can respond to it, since the file of the queue is closed or user
+ *   space has not attached the device. io-pgfault responds INVALID (PCIe 10.4.2.1).
  */
 int iommufd_faultq_report(struct iopf_group *group)
 {
@@ -450,79 +464,132 @@ int iommufd_faultq_report(struct iopf_group *group)
 	struct iommufd_eventq *eventq =
 		handle->handle.domain->iommufd_hwpt->faultq;
 	struct iommufd_faultq *faultq = to_faultq(eventq);
-	bool closed;
+	struct iommufd_attach_device *device;
 
-	iopf_group_dequeue(group);
-
-	spin_lock_irq(&eventq->wait.lock);
-	closed = eventq->closed;
-	if (closed) {
-		trace_eventq_iopf_auto_answer(eventq, handle->dev_id, group, 0,
+	guard(spinlock_irq)(&eventq->wait.lock);
+	device = faultq_find_device(faultq, handle, group->fault_param->dev);
+	if (!device)
+		return -ENODEV;
+	if (eventq->closed) {
+		trace_eventq_iopf_auto_answer(eventq, device->dev_id, group, 0,
 					      "closed");
-		handle->nr_responding++;
-	} else {
-		RB_CLEAR_NODE(&group->cookie_node);
-		list_add_tail(&group->node, &faultq->pending);
-		list_add_tail(&group->attach_node, &handle->faults);
-		trace_eventq_iopf_report(eventq, handle->dev_id, group);
-		iommufd_eventq_add(eventq, group_size(group));
+		return -ENODEV;
 	}
-	spin_unlock_irq(&eventq->wait.lock);
 
-	if (closed)
-		faultq_respond(faultq, group, IOMMU_PAGE_RESP_INVALID);
+	group->device_data = device;
+	RB_CLEAR_NODE(&group->cookie_node);
+	list_add_tail(&group->node, &faultq->pending);
+	list_add_tail(&group->attach_node, &device->faults);
+	trace_eventq_iopf_report(eventq, device->dev_id, group);
+	iommufd_eventq_add(eventq, group_size(group));
 	return 0;
 }
 
 /**
- * iommufd_faultq_attach_init() - Initialise an attachment for faults
- * @handle: the attachment, of a group of devices and a PASID
- * @idev: the device through which it is made
+ * iommufd_faultq_attach_device() - Let a device fault through an attachment
+ * @hwpt: what is attached
+ * @handle: the attachment, of a group of devices and a PASID; NULL if the device has
+ *          no IOMMU
+ * @idev: the device, one of the group
  *
- * What is needed of @idev is copied: the device can leave its group, and be freed,
- * before the attachment ends.
+ * What is needed of @idev is copied.
  *
- * Context: Any; nobody else knows the attachment yet.
+ * Context: Process context, with the lock of the group.
+ * Return: 0, or -ENOMEM.
  */
-void iommufd_faultq_attach_init(struct iommufd_attach_handle *handle,
-				struct iommufd_device *idev)
+int iommufd_faultq_attach_device(struct iommufd_hw_pagetable *hwpt,
+				 struct iommufd_attach_handle *handle,
+				 struct iommufd_device *idev)
 {
-	handle->igroup = idev->igroup;
-	handle->dev_id = idev->obj.id;
-	INIT_LIST_HEAD(&handle->faults);
+	struct iommufd_attach_device *device;
+
+	if (!hwpt->faultq || !handle)
+		return 0;
+
+	device = kzalloc_obj(*device, GFP_KERNEL_ACCOUNT);
+	if (!device)
+		return -ENOMEM;
+	device->dev = idev->dev;
+	device->dev_id = idev->obj.id;
+	INIT_LIST_HEAD(&device->faults);
+
+	guard(spinlock_irq)(&hwpt->faultq->wait.lock);
+	list_add_tail(&device->node, &handle->devices);
+	return 0;
 }
 
 static bool faultq_is_responding(struct iommufd_faultq *faultq,
-				 struct iommufd_attach_handle *handle)
+				 struct iommufd_attach_device *device)
 {
 	guard(spinlock_irq)(&faultq->common.wait.lock);
-	return handle->nr_responding;
+	return device->nr_responding;
+}
+
+/* A report that comes later does not find the device */
+static void faultq_free_device(struct iommufd_faultq *faultq,
+			       struct iommufd_attach_device *device)
+{
+	spin_lock_irq(&faultq->common.wait.lock);
+	list_del(&device->node);
+	spin_unlock_irq(&faultq->common.wait.lock);
+
+	faultq_finish(faultq, device, "detach");
+	wait_var_event(&device->nr_responding,
+		       !faultq_is_responding(faultq, device));
+	kfree(device);
 }
 
 /**
- * iommufd_faultq_detach() - Respond to the faults of an attachment that has ended
- * @hwpt: what was attached
- * @handle: the attachment, which reports no faults any more; may be NULL
+ * iommufd_faultq_detach_device() - Respond to the faults of a device that leaves
+ * @hwpt: what is attached
+ * @handle: the attachment, which goes on for other devices of the group; may be NULL
+ * @idev: the device
  *
- * Responds INVALID to all faults of the attachment, read or not. A response that
- * user space writes to one of them afterwards fails with -EINVAL. The cost depends
- * on the faults of this attachment only. Waits for responses that are on their way
- * to the driver, but for no reader or writer.
+ * Responds INVALID to all faults of the device through the attachment, read or not. A
+ * response that user space writes to one of them afterwards fails with -EINVAL. The
+ * cost depends on these faults only. Waits for responses that are on their way to
+ * the driver, but for no reader or writer. Faults that the device still reports are
+ * responded to with INVALID.
  *
- * Context: Process context.
+ * Context: Process context, with the lock of the group.
  */
-void iommufd_faultq_detach(struct iommufd_hw_pagetable *hwpt,
-			   struct iommufd_attach_handle *handle)
+void iommufd_faultq_detach_device(struct iommufd_hw_pagetable *hwpt,
+				  struct iommufd_attach_handle *handle,
+				  struct iommufd_device *idev)
 {
+	struct iommufd_attach_device *device;
 	struct iommufd_faultq *faultq;
 
 	if (!hwpt->faultq || !handle)
 		return;
 	faultq = to_faultq(hwpt->faultq);
 
-	faultq_finish(faultq, handle, "detach");
-	wait_var_event(&handle->nr_responding,
-		       !faultq_is_responding(faultq, handle));
+	spin_lock_irq(&faultq->common.wait.lock);
+	device = faultq_find_device(faultq, handle, idev->dev);
+	spin_unlock_irq(&faultq->common.wait.lock);
+	if (!WARN_ON(!device))
+		faultq_free_device(faultq, device);
+}
+
+/**
+ * iommufd_faultq_detach() - Respond to the faults of an attachment that has ended
+ * @hwpt: what was attached
+ * @handle: the attachment, which nobody can report faults to any more
+ *
+ * As iommufd_faultq_detach_device() for all its devices.
+ *
+ * Context: Process context, with the lock of the group.
+ */
+void iommufd_faultq_detach(struct iommufd_hw_pagetable *hwpt,
+			   struct iommufd_attach_handle *handle)
+{
+	struct iommufd_attach_device *device;
+
+	/* The lock of the group keeps others from changing the list. */
+	while ((device = list_first_entry_or_null(&handle->devices,
+						  struct iommufd_attach_device,
+						  node)))
+		faultq_free_device(to_faultq(hwpt->faultq), device);
 }
 
 #if IS_ENABLED(CONFIG_IOMMUFD_EVENTQ_KUNIT_TEST)

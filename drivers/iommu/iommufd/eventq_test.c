@@ -811,11 +811,16 @@ static struct fake_faulter *fake_faulter(struct kunit *test)
 	fake->hwpt.faultq = fake->eventq;
 	fake->domain.iommufd_hwpt = &fake->hwpt;
 	fake->handle.handle.domain = &fake->domain;
-	/* The device leaves the group that it attached; others stay */
+	INIT_LIST_HEAD(&fake->handle.devices);
 	idev = kzalloc_obj(*idev);
 	KUNIT_ASSERT_NOT_NULL(test, idev);
+	idev->dev = &fake->dev;
 	idev->obj.id = FAKE_DEV_ID;
-	iommufd_faultq_attach_init(&fake->handle, idev);
+	KUNIT_ASSERT_EQ(test,
+			iommufd_faultq_attach_device(&fake->hwpt, &fake->handle,
+						     idev),
+			0);
+	/* It is not needed any more */
 	kfree(idev);
 	return fake;
 }
@@ -837,9 +842,24 @@ static struct iopf_group *fake_group(struct kunit *test,
 	return group;
 }
 
+/* What io-pgfault does with a group */
+static int fake_handle(struct fake_faulter *fake, struct iopf_group *group)
+{
+	int rc;
+
+	guard(mutex)(&fake->param.lock);
+	rc = iommufd_faultq_report(group);
+	if (rc) {
+		list_del(&group->pending_node);
+		fake->nr_responses[IOMMU_PAGE_RESP_INVALID]++;
+		iopf_free_group(group);
+	}
+	return rc;
+}
+
 static void fake_fault(struct kunit *test, struct fake_faulter *fake)
 {
-	KUNIT_EXPECT_EQ(test, iommufd_faultq_report(fake_group(test, fake)), 0);
+	KUNIT_EXPECT_EQ(test, fake_handle(fake, fake_group(test, fake)), 0);
 }
 
 /* Read one fault and return its cookie, 0 if there is none */
@@ -866,7 +886,8 @@ static void fake_faulter_close(struct kunit *test, struct fake_faulter *fake)
 	__fput_sync(fake->filep);
 	/* Every group was answered and freed, and no detach would wait */
 	KUNIT_EXPECT_EQ(test, refcount_read(&fake->param.users), 1);
-	KUNIT_EXPECT_EQ(test, fake->handle.nr_responding, 0);
+	iommufd_faultq_detach(&fake->hwpt, &fake->handle);
+	KUNIT_EXPECT_TRUE(test, list_empty(&fake->handle.devices));
 	KUNIT_EXPECT_EQ(test,
 			iommufd_object_remove(fake->ictx, NULL, fake->fault_id,
 					      0),
@@ -992,7 +1013,7 @@ static void test_iopf_record_flags(struct kunit *test)
 	struct iommu_hwpt_pgfault fault = {};
 
 	group->last_fault.fault.prm.flags = U32_MAX;
-	KUNIT_EXPECT_EQ(test, iommufd_faultq_report(group), 0);
+	KUNIT_EXPECT_EQ(test, fake_handle(fake, group), 0);
 	KUNIT_EXPECT_EQ(test, read_kernel(fake->filep, &fault, sizeof(fault), 0),
 			sizeof(fault));
 	KUNIT_EXPECT_EQ(test, fault.flags,
@@ -1018,9 +1039,12 @@ static int detacher_thread(void *data)
 static void test_iopf_detach_waits(struct kunit *test)
 {
 	struct fake_faulter *fake = fake_faulter(test);
+	struct iommufd_attach_device *device;
 	struct task_struct *task;
 	u32 cookie;
 
+	device = list_first_entry(&fake->handle.devices,
+				  struct iommufd_attach_device, node);
 	init_completion(&fake->detached);
 	task = kthread_create(detacher_thread, fake, "eventq-detach");
 	KUNIT_ASSERT_FALSE(test, IS_ERR(task));
@@ -1033,7 +1057,7 @@ static void test_iopf_detach_waits(struct kunit *test)
 	if (!fake->overtaken &&
 	    !wait_for_completion_timeout(&fake->detached, DEADLINE)) {
 		KUNIT_FAIL(test, "nobody told the detach");
-		wake_up_var(&fake->handle.nr_responding);
+		wake_up_var(&device->nr_responding);
 	}
 	kthread_stop(task);
 	KUNIT_EXPECT_EQ(test, fake->nr_responses[IOMMU_PAGE_RESP_SUCCESS], 1);
@@ -1050,27 +1074,44 @@ static void test_iopf_detach(struct kunit *test)
 	fake_fault(test, fake);
 	cookie = fake_read(test, fake);
 	KUNIT_EXPECT_NE(test, cookie, 0);
-	/* Without an attachment there is nothing to answer */
-	iommufd_faultq_detach(&fake->hwpt, NULL);
-	KUNIT_EXPECT_EQ(test, fake->nr_responses[IOMMU_PAGE_RESP_INVALID], 0);
 	iommufd_faultq_detach(&fake->hwpt, &fake->handle);
 	KUNIT_EXPECT_EQ(test, fake->nr_responses[IOMMU_PAGE_RESP_INVALID], 2);
 	KUNIT_EXPECT_EQ(test, fake_read(test, fake), 0);
 	KUNIT_EXPECT_EQ(test, fake_respond(fake, cookie), -EINVAL);
+	/* Its device is not in the attachment any more */
+	KUNIT_EXPECT_EQ(test, fake_handle(fake, fake_group(test, fake)), -ENODEV);
+	fake_faulter_close(test, fake);
+}
+
+/* The driver takes the device off its queue of faults, as for a reset */
+static void test_iopf_device_removed(struct kunit *test)
+{
+	struct fake_faulter *fake = fake_faulter(test);
+	u32 cookie;
+
+	fake_fault(test, fake);
+	cookie = fake_read(test, fake);
+	mutex_lock(&fake->param.lock);
+	list_del_init(fake->param.faults.next);
+	mutex_unlock(&fake->param.lock);
+	KUNIT_EXPECT_EQ(test, fake_respond(fake, cookie), -EINVAL);
+	KUNIT_EXPECT_EQ(test, fake->nr_responses[IOMMU_PAGE_RESP_SUCCESS], 0);
 	fake_faulter_close(test, fake);
 }
 
 /* A report made by another thread */
 struct fake_report {
+	struct fake_faulter *fake;
 	struct iopf_group *group;
-	struct completion done;
+	struct completion begun, done;
 };
 
 static int faulter_thread(void *data)
 {
 	struct fake_report *report = data;
 
-	iommufd_faultq_report(report->group);
+	complete(&report->begun);
+	fake_handle(report->fake, report->group);
 	complete(&report->done);
 	while (!kthread_should_stop())
 		schedule_timeout_uninterruptible(1);
@@ -1084,10 +1125,14 @@ static int faulter_thread(void *data)
 static void test_iopf_report_meets_close(struct kunit *test)
 {
 	struct fake_faulter *fake = fake_faulter(test);
-	struct fake_report report = { .group = fake_group(test, fake) };
+	struct fake_report report = {
+		.fake = fake,
+		.group = fake_group(test, fake),
+	};
 	struct task_struct *task;
 	unsigned int i;
 
+	init_completion(&report.begun);
 	init_completion(&report.done);
 	task = kthread_create(faulter_thread, &report, "eventq-fault");
 	KUNIT_ASSERT_FALSE(test, IS_ERR(task));
@@ -1097,8 +1142,7 @@ static void test_iopf_report_meets_close(struct kunit *test)
 						   smp_processor_id()));
 	spin_lock_irq(&fake->eventq->wait.lock);
 	wake_up_process(task);
-	/* What the report does first is to take the group off that list */
-	for (i = 0; i < 20 && !list_empty_careful(&fake->param.faults); i++)
+	for (i = 0; i < 20 && !completion_done(&report.begun); i++)
 		mdelay(1);
 	mdelay(1);
 	fake->eventq->closed = true;
@@ -1140,6 +1184,7 @@ static struct kunit_case eventq_cases[] = {
 	KUNIT_CASE(test_iopf_record_flags),
 	KUNIT_CASE(test_iopf_detach),
 	KUNIT_CASE(test_iopf_detach_waits),
+	KUNIT_CASE(test_iopf_device_removed),
 	KUNIT_CASE(test_iopf_report_meets_close),
 	{}
 };

@@ -98,8 +98,7 @@ TRACE_EVENT(eventq_close,
 /*
  * I/O page faults: eventq_iopf.c. A group is known by its device, PASID and
  * grpid until it has a cookie. The device may use a grpid again once the group
- * is answered, and a second device that shares an attachment has the dev_id of
- * the first, and grpids of its own.
+ * is answered.
  */
 
 /* A group was queued, before anybody can read it */

@@ -22,7 +22,6 @@
 FIXTURE(fault)
 {
 	struct eq_world w;
-	bool pasid_attached;	/* of dev[0] */
 };
 
 FIXTURE_SETUP(fault)
@@ -35,9 +34,6 @@ FIXTURE_SETUP(fault)
 
 FIXTURE_TEARDOWN(fault)
 {
-	/* The mock device does not do that by itself. */
-	if (self->pasid_attached)
-		eq_pasid_detach(self->w.iommu, &self->w.dev[0], PASID);
 	close(self->w.queue.fd);
 	close(self->w.iommu);
 }
@@ -333,7 +329,6 @@ TEST_F(fault, answer_with_pasid)
 
 	ASSERT_EQ(0, eq_pasid_attach(self->w.iommu, &self->w.dev[0], PASID,
 				     self->w.hwpt));
-	self->pasid_attached = true;
 	ASSERT_EQ(0, eq_pasid_fault(self->w.iommu, &self->w.dev[0], PASID, 1));
 	ASSERT_EQ(EQ_FAULT_LEN, eq_read(self->w.queue.fd, &f, sizeof(f)));
 	ASSERT_EQ(IOMMU_PGFAULT_FLAGS_LAST_PAGE |
@@ -575,14 +570,12 @@ TEST_F(fault, detach_of_pasid)
 	struct eq_dev *dev = &self->w.dev[0];
 
 	ASSERT_EQ(0, eq_pasid_attach(self->w.iommu, dev, PASID, self->w.hwpt));
-	self->pasid_attached = true;
 	ASSERT_EQ(0, eq_pasid_fault(self->w.iommu, dev, PASID, 1));
 	ASSERT_EQ(EQ_FAULT_LEN, eq_read(self->w.queue.fd, f, sizeof(f)));
 	ASSERT_EQ(0, eq_pasid_fault(self->w.iommu, dev, PASID, 2));
 	ASSERT_EQ(0, eq_raise_fault(&self->w, 0, 3));
 
 	ASSERT_EQ(0, eq_pasid_detach(self->w.iommu, dev, PASID));
-	self->pasid_attached = false;
 	ASSERT_TRUE(eq_got_two_invalid(&self->w, 0, 1, 2));
 	/* The device's own attachment is another one. */
 	ASSERT_EQ(EQ_FAULT_LEN, eq_read(self->w.queue.fd, f, sizeof(f)));
@@ -606,7 +599,6 @@ TEST_F(fault, replace_of_pasid)
 	ASSERT_EQ(0, eq_fault_hwpt(self->w.iommu, dev, self->w.ioas, other.id,
 				   &replace.pasid_replace.pt_id));
 	ASSERT_EQ(0, eq_pasid_attach(self->w.iommu, dev, PASID, self->w.hwpt));
-	self->pasid_attached = true;
 	ASSERT_EQ(0, eq_pasid_fault(self->w.iommu, dev, PASID, 1));
 	ASSERT_EQ(EQ_FAULT_LEN, eq_read(self->w.queue.fd, &f, sizeof(f)));
 	ASSERT_EQ(0, eq_pasid_fault(self->w.iommu, dev, PASID, 2));
