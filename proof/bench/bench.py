@@ -79,9 +79,11 @@ def value(results, name):
     return results[name]
 
 
-def within(values, budget):
+def within(values, budget, stock=0.0):
     if budget == "-":
         return True
+    if budget.startswith("stock+"):
+        return max(values) <= stock + float(budget.removeprefix("stock+"))
     if budget == "flat":
         return max(values) <= FLAT * values[0]
     low, _, high = budget.rpartition("..")
@@ -90,7 +92,7 @@ def within(values, budget):
 
 def single(name, budget, text, stock, ours):
     a, b = value(stock, name), value(ours, name)
-    return Row(name, budget, text, (a,), (b,), within((b,), budget))
+    return Row(name, budget, text, (a,), (b,), within((b,), budget, a))
 
 
 def series(name, budget, text, stock, ours):

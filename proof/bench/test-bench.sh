@@ -4,7 +4,7 @@
 # shellcheck disable=SC2317 # the tests are called by their names
 
 # Two kernels of which each operation costs 10, but for the lines of bench.txt,
-# which take the place of those; and for again.txt in a second boot.
+# which take the place of those on ours; and for again.txt in a second boot.
 fake_bench()
 {
 	for k in stock ours; do
@@ -21,6 +21,7 @@ fake_bench()
 		for a; do case \$a in file:*) log=\${a#file:} ;; esac; done
 		case \$log in
 		*-again.log) cat "$PWD/again.txt" ;;
+		*/bench-stock-*) cat "$PWD/all.txt" ;;
 		*) cat "$PWD/all.txt" "$PWD/bench.txt" ;;
 		esac >"\$log"
 		printf '%s\n' '=eventq= status 0' >>"\$log"
@@ -45,6 +46,17 @@ test_bench_over_a_budget()
 	echo 'bench viommu-read-1 551' >bench.txt
 	if bench >out.txt; then return 1; fi
 	grep -q '^budget missed: vIOMMU read, one event per call$' out.txt
+}
+
+test_bench_beside_stock()
+{
+	fake_bench
+	echo 'bench fault-report 50' >bench.txt
+	works bench
+	echo 'bench fault-report 51' >bench.txt
+	if bench >out.txt; then return 1; fi
+	grep -q "^budget missed: fault report, beside stock's$" out.txt
+	! grep -q '^budget missed: fault report, net' out.txt
 }
 
 test_bench_of_what_grows()
