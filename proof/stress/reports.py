@@ -17,7 +17,7 @@ import tap
 from boot import known_splat
 from console import Console
 
-OURS = "drivers/iommu/iommufd/eventq*.o"
+OURS = ("drivers/iommu/iommufd/eventq*.o", "drivers/iommu/io-pgfault.o")
 FRAME = re.compile(r" (?:0x[0-9a-f]+ )?([\w.]+)\+0x[0-9a-f]+/0x[0-9a-f]+")
 RULE = "=" * 20
 
@@ -25,12 +25,12 @@ RULE = "=" * 20
 def our_functions(out):
     """Of the objects of our files, inlined functions of headers included."""
     names = set()
-    for path in Path(out).glob(OURS):
+    for path in (p for pattern in OURS for p in Path(out).glob(pattern)):
         listing = subprocess.run(["nm", str(path)], check=True, stdout=subprocess.PIPE, text=True)
         names |= {w[2] for w in map(str.split, listing.stdout.splitlines())
                   if len(w) == 3 and w[1] in "tTwW"}
     if not names:
-        sys.exit(f"error: no {OURS} in {out}")
+        sys.exit(f"error: no {OURS[0]} in {out}")
     return names
 
 
@@ -50,8 +50,17 @@ def races(lines):
 
 
 def is_ours(block, functions):
-    return any(m[1].split(".")[0] in functions or m[1] in functions
-               for line in block for m in FRAME.finditer(line))
+    """What an interrupt came upon is in its stack, below its entry, and has no part in it."""
+    interrupted = False
+    for line in block:
+        found = FRAME.match(line)
+        if not found:
+            interrupted = False
+        elif found[1].startswith("asm_"):
+            interrupted = True
+        elif not interrupted and {found[1], found[1].split(".")[0]} & functions:
+            return True
+    return False
 
 
 def main():

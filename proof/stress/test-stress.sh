@@ -84,6 +84,16 @@ test_stress_with_a_race_of_ours()
 	grep -q '^1 data races of ours, 0 of others, 0 other reports$' out.txt
 }
 
+test_stress_with_a_race_of_an_interrupt()
+{
+	fake_stress
+	race their_function another_function
+	sed -i 's/^\(.*\) their_function+0x10\/0x20$/&\n\1 asm_common_interrupt+0x1\/0x2\n\1 our_function+0x1\/0x2/' console.txt
+	grep -q ' our_function+' console.txt
+	stress kcsan
+	grep -q '^0 data races of ours, 1 of others, 0 other reports$' out.txt
+}
+
 test_stress_where_nothing_watches()
 {
 	fake_stress
