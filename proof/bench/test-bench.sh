@@ -51,12 +51,12 @@ test_bench_over_a_budget()
 test_bench_beside_stock()
 {
 	fake_bench
-	echo 'bench fault-report 50' >bench.txt
-	works bench
-	echo 'bench fault-report 51' >bench.txt
+	echo 'bench fault-replace-idle-at-1 510' >bench.txt
+	bench >out.txt || :
+	! grep -q '^budget missed: replace of a domain without' out.txt || return 1
+	echo 'bench fault-replace-idle-at-1 511' >bench.txt
 	if bench >out.txt; then return 1; fi
-	grep -q "^budget missed: fault report, beside stock's$" out.txt
-	! grep -q '^budget missed: fault report, net' out.txt
+	grep -q "^budget missed: replace of a domain without faults, beside stock's$" out.txt
 }
 
 test_bench_of_what_grows()

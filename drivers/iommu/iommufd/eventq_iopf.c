@@ -76,14 +76,12 @@ static struct iommufd_attach_device *group_device(const struct iopf_group *group
 	return group->device_data;
 }
 
+/* The caller holds the lock of the queue, or of the group */
 static struct iommufd_attach_device *
-faultq_find_device(struct iommufd_faultq *faultq,
-		   struct iommufd_attach_handle *handle,
-		   const struct device *dev)
+attach_find_device(struct iommufd_attach_handle *handle, const struct device *dev)
 {
 	struct iommufd_attach_device *device;
 
-	lockdep_assert_held(&faultq->common.wait.lock);
 	list_for_each_entry(device, &handle->devices, node) {
 		if (device->dev == dev)
 			return device;
@@ -467,7 +465,7 @@ int iommufd_faultq_report(struct iopf_group *group)
 	struct iommufd_attach_device *device;
 
 	guard(spinlock_irq)(&eventq->wait.lock);
-	device = faultq_find_device(faultq, handle, group->fault_param->dev);
+	device = attach_find_device(handle, group->fault_param->dev);
 	if (!device)
 		return -ENODEV;
 	if (eventq->closed) {
@@ -490,29 +488,32 @@ int iommufd_faultq_report(struct iopf_group *group)
  * @hwpt: what is attached
  * @handle: the attachment, of a group of devices and a PASID; NULL if the device has
  *          no IOMMU
- * @idev: the device, one of the group
- *
- * What is needed of @idev is copied.
+ * @dev: the device, one of the group
+ * @dev_id: ID of its object
  *
  * Context: Process context, with the lock of the group.
  * Return: 0, or -ENOMEM.
  */
 int iommufd_faultq_attach_device(struct iommufd_hw_pagetable *hwpt,
 				 struct iommufd_attach_handle *handle,
-				 struct iommufd_device *idev)
+				 struct device *dev, u32 dev_id)
 {
 	struct iommufd_attach_device *device;
 
-	if (!hwpt->faultq || !handle)
+	if (!handle)
 		return 0;
 
 	device = kzalloc_obj(*device, GFP_KERNEL_ACCOUNT);
 	if (!device)
 		return -ENOMEM;
-	device->dev = idev->dev;
-	device->dev_id = idev->obj.id;
+	device->dev = dev;
+	device->dev_id = dev_id;
 	INIT_LIST_HEAD(&device->faults);
 
+	if (!hwpt->faultq) {
+		list_add_tail(&device->node, &handle->devices);
+		return 0;
+	}
 	guard(spinlock_irq)(&hwpt->faultq->wait.lock);
 	list_add_tail(&device->node, &handle->devices);
 	return 0;
@@ -526,16 +527,29 @@ static bool faultq_is_responding(struct iommufd_faultq *faultq,
 }
 
 /* A report that comes later does not find the device */
-static void faultq_free_device(struct iommufd_faultq *faultq,
+static void faultq_free_device(struct iommufd_hw_pagetable *hwpt,
 			       struct iommufd_attach_device *device)
 {
+	struct iommufd_faultq *faultq;
+	bool idle;
+
+	if (!hwpt->faultq) {
+		list_del(&device->node);
+		kfree(device);
+		return;
+	}
+	faultq = to_faultq(hwpt->faultq);
+
 	spin_lock_irq(&faultq->common.wait.lock);
 	list_del(&device->node);
+	idle = list_empty(&device->faults) && !device->nr_responding;
 	spin_unlock_irq(&faultq->common.wait.lock);
 
-	faultq_finish(faultq, device, "detach");
-	wait_var_event(&device->nr_responding,
-		       !faultq_is_responding(faultq, device));
+	if (!idle) {
+		faultq_finish(faultq, device, "detach");
+		wait_var_event(&device->nr_responding,
+			       !faultq_is_responding(faultq, device));
+	}
 	kfree(device);
 }
 
@@ -558,17 +572,12 @@ void iommufd_faultq_detach_device(struct iommufd_hw_pagetable *hwpt,
 				  struct iommufd_device *idev)
 {
 	struct iommufd_attach_device *device;
-	struct iommufd_faultq *faultq;
 
-	if (!hwpt->faultq || !handle)
+	if (!handle)
 		return;
-	faultq = to_faultq(hwpt->faultq);
-
-	spin_lock_irq(&faultq->common.wait.lock);
-	device = faultq_find_device(faultq, handle, idev->dev);
-	spin_unlock_irq(&faultq->common.wait.lock);
+	device = attach_find_device(handle, idev->dev);
 	if (!WARN_ON(!device))
-		faultq_free_device(faultq, device);
+		faultq_free_device(hwpt, device);
 }
 
 /**
@@ -589,7 +598,7 @@ void iommufd_faultq_detach(struct iommufd_hw_pagetable *hwpt,
 	while ((device = list_first_entry_or_null(&handle->devices,
 						  struct iommufd_attach_device,
 						  node)))
-		faultq_free_device(to_faultq(hwpt->faultq), device);
+		faultq_free_device(hwpt, device);
 }
 
 #if IS_ENABLED(CONFIG_IOMMUFD_EVENTQ_KUNIT_TEST)

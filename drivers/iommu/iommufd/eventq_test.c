@@ -788,7 +788,6 @@ static struct fake_faulter *fake_faulter(struct kunit *test)
 	struct fake_faulter *fake =
 		kunit_kzalloc(test, sizeof(*fake), GFP_KERNEL);
 	struct iommu_fault_alloc cmd = { .size = sizeof(cmd) };
-	struct iommufd_device *idev;
 	struct iommufd_ucmd ucmd;
 
 	KUNIT_ASSERT_NOT_NULL(test, fake);
@@ -812,16 +811,10 @@ static struct fake_faulter *fake_faulter(struct kunit *test)
 	fake->domain.iommufd_hwpt = &fake->hwpt;
 	fake->handle.handle.domain = &fake->domain;
 	INIT_LIST_HEAD(&fake->handle.devices);
-	idev = kzalloc_obj(*idev);
-	KUNIT_ASSERT_NOT_NULL(test, idev);
-	idev->dev = &fake->dev;
-	idev->obj.id = FAKE_DEV_ID;
 	KUNIT_ASSERT_EQ(test,
 			iommufd_faultq_attach_device(&fake->hwpt, &fake->handle,
-						     idev),
+						     &fake->dev, FAKE_DEV_ID),
 			0);
-	/* It is not needed any more */
-	kfree(idev);
 	return fake;
 }
 
