@@ -313,6 +313,25 @@ TEST_F(attach, fault_of_pasid_during_replace_by_nested_domain)
 	ASSERT_TRUE(can_respond(self, self->q[1].fd, OTHER_PASID, GROUP, 1));
 }
 
+/* So do those of a PASID that had a domain of its own until then. */
+TEST_F(attach, faults_fall_to_nested_domain_by_detach)
+{
+	__u32 hwpt;
+
+	ASSERT_EQ(0, nested_domain(self, self->q[1].id, &hwpt));
+	ASSERT_EQ(0, eq_replace(self->iommu, &self->dev, hwpt));
+	ASSERT_EQ(0, eq_pasid_attach(self->iommu, &self->dev, OTHER_PASID,
+				     self->hwpt[0]));
+	ASSERT_EQ(0, partial(self->iommu, &self->dev, OTHER_PASID, 1));
+	ASSERT_EQ(0, ctl(self->iommu, &self->dev, MOCK_IOPF_IN_ATTACH,
+			 OTHER_PASID, GROUP));
+	ASSERT_EQ(0, eq_pasid_detach(self->iommu, &self->dev, OTHER_PASID));
+	ASSERT_TRUE(can_respond(self, self->q[1].fd, OTHER_PASID, GROUP, 1));
+	/* The earlier request of that group was to the other domain. */
+	ASSERT_EQ(0, eq_pasid_fault(self->iommu, &self->dev, OTHER_PASID, 1));
+	ASSERT_TRUE(can_respond(self, self->q[1].fd, OTHER_PASID, 1, 1));
+}
+
 /*
  * A report that sleeps while the attachment that it is for goes away
  */
@@ -523,12 +542,12 @@ TEST_F(attach, partial_of_two_pasids)
 				     self->hwpt[0]));
 	ASSERT_EQ(0, partial(self->iommu, &self->dev, variant->pasid, GROUP));
 	ASSERT_EQ(0, partial(self->iommu, &self->dev, OTHER_PASID, GROUP));
-	ASSERT_EQ(0, eq_pasid_fault(self->iommu, &self->dev, variant->pasid,
-				    GROUP));
-	ASSERT_TRUE(can_respond(self, self->q[0].fd, variant->pasid, GROUP, 2));
 	ASSERT_EQ(0, eq_pasid_fault(self->iommu, &self->dev, OTHER_PASID,
 				    GROUP));
 	ASSERT_TRUE(can_respond(self, self->q[0].fd, OTHER_PASID, GROUP, 2));
+	ASSERT_EQ(0, eq_pasid_fault(self->iommu, &self->dev, variant->pasid,
+				    GROUP));
+	ASSERT_TRUE(can_respond(self, self->q[0].fd, variant->pasid, GROUP, 2));
 }
 
 TEST_F(attach, partial_does_not_survive_replace)
@@ -576,6 +595,35 @@ TEST_F(attach, partial_does_not_survive_detach)
 	/* A request that is not the last gets no response, whatever is attached. */
 	ASSERT_EQ(0, partial(self->iommu, &self->dev, variant->pasid, GROUP));
 	ASSERT_TRUE(got_nothing(self->iommu, &self->dev));
+	ASSERT_EQ(0, eq_pasid_attach(self->iommu, &self->dev, variant->pasid,
+				     self->hwpt[1]));
+	ASSERT_EQ(0, eq_pasid_fault(self->iommu, &self->dev, variant->pasid,
+				    GROUP));
+	ASSERT_TRUE(can_respond(self, self->q[1].fd, variant->pasid, GROUP, 1));
+}
+
+/* Requests that come amid a change belong to what is attached afterwards. */
+TEST_F(attach, partial_amid_replace)
+{
+	ASSERT_EQ(0, ctl(self->iommu, &self->dev,
+			 MOCK_IOPF_IN_ATTACH | MOCK_IOPF_PARTIAL,
+			 variant->pasid, GROUP));
+	ASSERT_EQ(0, pasid_replace(self->iommu, &self->dev, variant->pasid,
+				   self->hwpt[1]));
+	ASSERT_EQ(0, eq_pasid_fault(self->iommu, &self->dev, variant->pasid,
+				    GROUP));
+	ASSERT_TRUE(can_respond(self, self->q[1].fd, variant->pasid, GROUP, 2));
+}
+
+TEST_F(attach, partial_amid_detach)
+{
+	/* Keeps the device in its queue of faults */
+	ASSERT_EQ(0, eq_pasid_attach(self->iommu, &self->dev, OTHER_PASID,
+				     self->hwpt[0]));
+	ASSERT_EQ(0, ctl(self->iommu, &self->dev,
+			 MOCK_IOPF_IN_ATTACH | MOCK_IOPF_PARTIAL,
+			 variant->pasid, GROUP));
+	ASSERT_EQ(0, eq_pasid_detach(self->iommu, &self->dev, variant->pasid));
 	ASSERT_EQ(0, eq_pasid_attach(self->iommu, &self->dev, variant->pasid,
 				     self->hwpt[1]));
 	ASSERT_EQ(0, eq_pasid_fault(self->iommu, &self->dev, variant->pasid,
