@@ -54,13 +54,21 @@ def with_mutant(mutant):
         restore(before)
 
 
-def report(mutant, verdict):
+def shows(mutant, verdicts):
+    """Does what came of its boot show the mutant, by its case or by the kernel's log?"""
+    if mutant.sign == "splat":
+        return any(name.startswith("(kernel log ") for name in verdicts)
+    return verdicts.get(mutant.test[1]) == "fail"
+
+
+def report(mutant, verdicts):
     """Nothing, or who was not caught"""
-    if verdict == "fail":
+    if shows(mutant, verdicts):
         say(f"caught {mutant.name} by {' '.join(mutant.test)}")
         return []
     say(f"NOT CAUGHT {mutant.name} by {' '.join(mutant.test)}")
-    return [f"{mutant.name} ({' '.join(mutant.test)}): the case: {verdict or 'did not end'}"]
+    verdict = verdicts.get(mutant.test[1], "did not end")
+    return [f"{mutant.name} ({' '.join(mutant.test)}): the case: {verdict}"]
 
 
 def run(mutants):
@@ -80,7 +88,7 @@ def run(mutants):
                 continue
             running.append((mutant, pool.submit(boot, mutant.name, [mutant])))
         for mutant, booted in running:
-            survivors += report(mutant, booted.result().get(mutant.test[1]))
+            survivors += report(mutant, booted.result())
         bad = [f"{name} ({verdict})" for name, verdict in control.result().items() if verdict != "pass"]
     if bad:
         raise Wrong("without a mutant: " + ", ".join(bad))
