@@ -876,9 +876,16 @@ static ssize_t fake_respond(struct fake_faulter *fake, u32 cookie)
 
 static void fake_faulter_close(struct kunit *test, struct fake_faulter *fake)
 {
+	struct iommufd_attach_device *device;
+
 	__fput_sync(fake->filep);
-	/* Every group was answered and freed, and no detach would wait */
+	/* Every group was responded to and freed */
 	KUNIT_EXPECT_EQ(test, refcount_read(&fake->param.users), 1);
+	list_for_each_entry(device, &fake->handle.devices, node) {
+		KUNIT_EXPECT_EQ(test, device->nr_responding, 0);
+		/* The detach of a case that failed ends, too */
+		device->nr_responding = 0;
+	}
 	iommufd_faultq_detach(&fake->hwpt, &fake->handle);
 	KUNIT_EXPECT_TRUE(test, list_empty(&fake->handle.devices));
 	KUNIT_EXPECT_EQ(test,
