@@ -247,6 +247,10 @@ TEST_F(attach, fault_during_replace_by_domain_without_queue)
 	ASSERT_TRUE(got(self->iommu, &self->dev, GROUP, EQ_GOT_INVALID));
 	ASSERT_TRUE(got_nothing(self->iommu, &self->dev));
 	ASSERT_FALSE(eq_readable(self->q[0].fd));
+	/* Nor does one that comes when the driver expects none any more. */
+	ASSERT_EQ(0, eq_pasid_fault(self->iommu, &self->dev, variant->pasid, 6));
+	ASSERT_TRUE(got(self->iommu, &self->dev, 6, EQ_GOT_INVALID));
+	ASSERT_TRUE(got_nothing(self->iommu, &self->dev));
 }
 
 TEST_F(attach, fault_during_replace_of_domain_without_queue)
