@@ -20,6 +20,8 @@ from console import Console
 OURS = ("drivers/iommu/iommufd/eventq*.o", "drivers/iommu/io-pgfault.o")
 FRAME = re.compile(r" (?:0x[0-9a-f]+ )?([\w.]+)\+0x[0-9a-f]+/0x[0-9a-f]+")
 RULE = "=" * 20
+# Of mutexes: those who wait for one meet in its queue, whatever it is for.
+OF_LOCKS = {"osq_lock", "osq_unlock"}
 
 
 def our_functions(out):
@@ -50,8 +52,11 @@ def races(lines):
 
 
 def is_ours(block, functions):
-    """What an interrupt came upon is in its stack, below its entry, and has no part in it."""
+    """What an interrupt came upon is in its stack, below its entry, and has no part in it.
+    Nor has who waits for a lock in what the lock does."""
     interrupted = False
+    if set(block[0].split(" in ")[-1].split(" / ")) <= OF_LOCKS:
+        return False
     for line in block:
         found = FRAME.match(line)
         if not found:

@@ -94,6 +94,18 @@ test_stress_with_a_race_of_an_interrupt()
 	grep -q '^0 data races of ours, 1 of others, 0 other reports$' out.txt
 }
 
+test_stress_with_a_race_inside_of_a_lock()
+{
+	fake_stress
+	race osq_lock osq_unlock
+	sed -i 's/^\(.*\) osq_lock+0x10\/0x20$/&\n\1 our_function+0x1\/0x2/' console.txt
+	grep -q ' our_function+' console.txt
+	stress kcsan
+	grep -q '^0 data races of ours, 1 of others, 0 other reports$' out.txt
+	race osq_lock our_function
+	if stress kcsan; then return 1; fi
+}
+
 test_stress_where_nothing_watches()
 {
 	fake_stress
